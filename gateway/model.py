@@ -1,0 +1,433 @@
+"""The nouns: frozen values in the standard's words, which rooms hand to one another.
+
+No behaviour beyond what a value can say of itself, no I/O. Times named `*_at` are aware UTC datetimes; `*_ns` are
+CLOCK_MONOTONIC nanoseconds, which mean something only together with a boot id. Dates of the standard (DA) are strings
+`YYYYMMDD`. A Patient's `repr` shows nothing (PHI never reaches a log by accident), and whatever holds one inherits that.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# ---- what comes from a grabber (V4L2, linux/videodev2.h) ----
+
+
+class Field(IntEnum):
+    """How the lines of a buffer relate to the fields of interlaced video (enum v4l2_field)."""
+
+    NONE = 1
+    TOP = 2
+    BOTTOM = 3
+    INTERLACED = 4
+    SEQ_TB = 5
+    SEQ_BT = 6
+    ALTERNATE = 7
+    INTERLACED_TB = 8
+    INTERLACED_BT = 9
+
+
+class Matrix(StrEnum):
+    """Which luma weights the Y'CbCr samples follow (enum v4l2_ycbcr_encoding, resolved)."""
+
+    BT601 = "601"
+    BT709 = "709"
+    BT2020 = "2020"
+
+
+class Range(StrEnum):
+    """Whether samples use 16-235/240 or 0-255 (enum v4l2_quantization, resolved)."""
+
+    LIMITED = "limited"
+    FULL = "full"
+
+
+class FrameFormat(Struct, frozen=True, kw_only=True):
+    """What a grabber said its buffers hold, as read back from it, never as requested."""
+
+    pixel_format: str
+    """V4L2 fourcc: YUYV, UYVY, GREY, RGB3, ..."""
+    width_px: int
+    height_px: int
+    stride_bytes: int
+    field: Field = Field.NONE
+    matrix: Matrix = Matrix.BT601
+    range: Range = Range.LIMITED
+    frame_interval_ns: int = 40_000_000
+    pixel_aspect: tuple[int, int] = (1, 1)
+    """Height to width of one pixel, the order of DICOM's PixelAspectRatio (vertical, horizontal)."""
+    standard: str = ""
+    """In words: "PAL 625/50i", "1280x720p60"."""
+
+
+class Frame(Struct, frozen=True, kw_only=True):
+    """One buffer as the kernel gave it: raw bytes, (sequence, field) and the kernel's capture time."""
+
+    data: npt.NDArray[np.uint8]
+    """1-D, the payload (`bytesused` bytes): rows of `format.stride_bytes`."""
+    format: FrameFormat
+    sequence: int
+    field: Field
+    captured_ns: int
+    has_error: bool = False
+
+
+class Signal(StrEnum):
+    """What stands between the modality's picture and us."""
+
+    ABSENT = "ABSENT"
+    NO_CABLE = "NO_CABLE"
+    NO_SIGNAL = "NO_SIGNAL"
+    NO_LOCK = "NO_LOCK"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    LOCKED = "LOCKED"
+    STREAMING = "STREAMING"
+
+
+# ---- what a picture is once the pixel chain has run ----
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """What the pixels of one object are, and what was done to them (law 4)."""
+
+    rows: int
+    columns: int
+    samples_per_pixel: Literal[1, 3]
+    transfer_syntax_uid: str
+    photometric_interpretation: str
+    """Of the stored frames: MONOCHROME2, RGB, YBR_RCT, ..."""
+    frame_count: int = 1
+    frame_times_ns: tuple[int, ...] = ()
+    """Monotonic capture time of each frame (multi-frame only); a gap is simply a longer interval."""
+    pixel_aspect: tuple[int, int] = (1, 1)
+    """(vertical, horizontal)"""
+    steps: tuple[str, ...] = ()
+    """What the chain did, in words, in order: "crop 640x480+40+20", "de-interlaced (motion adaptive)"."""
+    is_cropped: bool = False
+    is_text_masked: bool = False
+    """The profile says that every area with patient text is masked (BurnedInAnnotation NO)."""
+    source_format: str = ""
+    """VideoImageFormatAcquired / DigitalImageFormatAcquired."""
+    lossy_method: str = ""
+    lossy_ratio: float = 0.0
+    missing_frames: int = 0
+    """Dropped or faulty frames between the first and the last."""
+    ended_early: str = ""
+    """Why the recording ended before it was stopped ("the power failed"); empty when it did not."""
+
+
+# ---- who, what was ordered, what is done ----
+
+
+class Code(Struct, frozen=True):
+    """A coded concept: value, coding scheme designator, meaning (PS3.3 8)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Patient(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """Who is examined (PS3.3 C.7.1.1). Shows nothing when printed."""
+
+    patient_id: str
+    name: str
+    """DICOM PN, Unicode: components by `^`, groups by `=`."""
+    birth_date: str = ""
+    sex: Literal["", "M", "F", "O"] = ""
+    issuer_of_patient_id: str = ""
+    comments: str = ""
+
+    def __repr__(self) -> str:
+        """Show nothing: PHI must not reach a log by accident."""
+        return "Patient(…)"
+
+    __str__ = __repr__
+
+
+class ScheduledStep(Struct, frozen=True, kw_only=True):
+    """One worklist item: what was ordered (PS3.4 K.6.1.2.2)."""
+
+    patient: Patient
+    scheduled_procedure_step_id: str
+    study_instance_uid: str
+    accession_number: str = ""
+    requested_procedure_id: str = ""
+    requested_procedure_description: str = ""
+    requested_procedure_code: Code | None = None
+    scheduled_procedure_step_description: str = ""
+    scheduled_protocol_codes: tuple[Code, ...] = ()
+    scheduled_start_date: str = ""
+    scheduled_start_time: str = ""
+    scheduled_station_ae_title: str = ""
+    scheduled_station_name: str = ""
+    modality: str = ""
+    referring_physician_name: str = ""
+    requesting_physician_name: str = ""
+    performing_physician_name: str = ""
+    admission_id: str = ""
+    patient_weight_kg: str = ""
+    medical_alerts: str = ""
+    allergies: str = ""
+    pregnancy_status: str = ""
+
+    def __repr__(self) -> str:
+        """Show the step's id only."""
+        return f"ScheduledStep({self.scheduled_procedure_step_id!r}, …)"
+
+    @property
+    def key(self) -> str:
+        """What tells two items of a worklist apart."""
+        return f"{self.study_instance_uid}/{self.scheduled_procedure_step_id}"
+
+
+class StepStatus(StrEnum):
+    """Performed Procedure Step Status (PS3.4 F.7.2)."""
+
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    DISCONTINUED = "DISCONTINUED"
+
+
+class PerformedStep(Struct, frozen=True, kw_only=True):
+    """The exam on this box. Its identity is a UUID, committed before anything is derived from it."""
+
+    exam_id: UUID
+    station: str
+    """Which place: the name of the grabber (or of the serial port, for an exam without video)."""
+    status: StepStatus
+    study_instance_uid: str
+    modality: str
+    profile: str
+    started_at: datetime
+    started_ns: int
+    boot_id: str
+    clock_doubt: str = ""
+    """Why `started_at` may be wrong; empty when the clock was trusted."""
+    patient: Patient | None = None
+    scheduled: ScheduledStep | None = None
+    identity_revision: int = 0
+    """Raised each time the patient is identified or corrected."""
+    operator: str = ""
+    ended_at: datetime | None = None
+    discontinuation_reason: str = ""
+
+    def __repr__(self) -> str:
+        """Show identity and status only."""
+        return f"PerformedStep({self.exam_id}, {self.status})"
+
+
+class CaptureKind(StrEnum):
+    """What was asked of the source."""
+
+    STILL = "STILL"
+    CINE = "CINE"
+    RETROSPECTIVE = "RETROSPECTIVE"
+    READING = "READING"
+
+
+class CaptureState(StrEnum):
+    """Where a capture stands: RECORDING until its source ends, HELD until release, then RELEASED; or DISCARDED, or LOST."""
+
+    RECORDING = "RECORDING"
+    HELD = "HELD"
+    RELEASED = "RELEASED"
+    DISCARDED = "DISCARDED"
+    LOST = "LOST"
+    """Nothing could be kept of it (a power cut before its first whole frame)."""
+
+
+class Capture(Struct, frozen=True, kw_only=True):
+    """One press: its number is committed before the first byte (law 2). A long cine has several segments (Instances)."""
+
+    exam_id: UUID
+    number: int
+    """From 1, in order of the presses."""
+    kind: CaptureKind
+    state: CaptureState
+    source: str
+    """Which grabber or port."""
+    started_at: datetime
+    started_ns: int
+    note: str = ""
+    """What a person should know: "3 frames were missed", "ended early: the picture was lost"."""
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """One value an instrument stated, with the bytes it came from."""
+
+    concept: Code
+    value: str
+    """As stated, as a decimal string with a point ("12.5"), or text."""
+    unit: Code | None = None
+    """UCUM; None for text."""
+    raw: bytes = b""
+    received_ns: int = 0
+    doubts: tuple[str, ...] = ()
+    """Why the value may be wrong, in words: it is kept, marked and shown."""
+
+
+# ---- what the box holds and owes ----
+
+
+class Instance(Struct, frozen=True, kw_only=True):
+    """One SOP Instance on this box."""
+
+    sop_instance_uid: str
+    variant: int = 0
+    """0, or n for the n-th other content that arrived under the same UID (law 2)."""
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    blob: str
+    """SHA-256 of the stored Part 10 file, hex."""
+    size_bytes: int
+    data_digest: str
+    """SHA-256 of the encoded data set without group 0002, hex: equal means the same object for sure."""
+    revision: int = 0
+    """Of the header: raised by an identity correction; pixel data never changes under a UID."""
+    exam_id: UUID | None = None
+    capture: int = 0
+    segment: int = 0
+    kind: str = ""
+    """`image`, `cine`, `sr`, or `received`."""
+    modality: str = ""
+    frame_count: int = 1
+    received_from: str = ""
+    """Calling AE title, for a received object."""
+    is_held: bool = False
+    """Same UID with other content: delivered only when a person decides."""
+    stored_at: datetime
+
+
+class PayloadKind(StrEnum):
+    """What a Delivery carries."""
+
+    STORE = "STORE"
+    MPPS = "MPPS"
+    COMMIT_REQUEST = "COMMIT_REQUEST"
+    HL7 = "HL7"
+    RECEIPT = "RECEIPT"
+
+
+class DeliveryState(StrEnum):
+    """Where an obligation stands (the table is gateway/spool/states.py)."""
+
+    HELD = "HELD"
+    QUEUED = "QUEUED"
+    SENDING = "SENDING"
+    RELAYED = "RELAYED"
+    SENT = "SENT"
+    COMMITTED = "COMMITTED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One obligation: this payload, to that destination."""
+
+    delivery_id: int
+    kind: PayloadKind
+    payload: str
+    """For STORE: `<SOPInstanceUID>` or `<SOPInstanceUID>#<variant>`."""
+    destination: str
+    state: DeliveryState
+    after: int | None = None
+    """Another Delivery that must be SENT first."""
+    attempts: int = 0
+    error_code: str = ""
+    error_text: str = ""
+    """The peer's own words, or ours; no PHI."""
+    note: str = ""
+    """What an accepting peer remarked (coercion, discarded elements)."""
+
+
+class RequestKind(StrEnum):
+    """What a person asks of acquire."""
+
+    STILL = "STILL"
+    CINE_START = "CINE_START"
+    CINE_STOP = "CINE_STOP"
+    RETROSPECTIVE = "RETROSPECTIVE"
+
+
+class RequestState(StrEnum):
+    """How a request stands."""
+
+    REQUESTED = "REQUESTED"
+    TAKEN = "TAKEN"
+    DONE = "DONE"
+    MISSED = "MISSED"
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A press, as a row: acquire takes from its ring the frame whose time covers `pressed_ns`."""
+
+    request_id: int
+    kind: RequestKind
+    exam_id: UUID
+    station: str
+    pressed_boot_id: str
+    pressed_ns: int
+    expires_ns: int
+    state: RequestState
+    capture: int | None = None
+    """The capture that answered it."""
+    error_code: str = ""
+    error_text: str = ""
+
+
+# ---- how equipment names itself ----
+
+
+class Equipment(Struct, frozen=True, kw_only=True):
+    """The modality beside the box, as an installer states it (PS3.3 C.7.5.1)."""
+
+    manufacturer: str = ""
+    model_name: str = ""
+    serial_number: str = ""
+    software_versions: str = ""
+    station_name: str = ""
+    institution_name: str = ""
+    institution_address: str = ""
+    department_name: str = ""
+
+
+class StoreOutcome(Struct, frozen=True, kw_only=True):
+    """What one attempt came to: the sender tries once and reports."""
+
+    verdict: Literal["accepted", "later", "never"]
+    error_code: str = ""
+    """The code in gateway.errors; empty when accepted."""
+    text: str = ""
+    status: int = 0
+    """DIMSE status, 0 when none came."""
+
+
+class StationStatus(Struct, frozen=True, kw_only=True):
+    """What acquire says of one grabber, as a file on tmpfs replaced atomically: live, not state."""
+
+    station: str
+    signal: Signal
+    boot_id: str
+    updated_ns: int
+    """Older than a few seconds: acquire does not run."""
+    picture: str = ""
+    """The format in words: "720x576 PAL 625/50i"."""
+    frames: int = 0
+    dropped: int = 0
+    faulty: int = 0
+    recording: int = 0
+    """Number of the capture that records now; 0: none."""
+    recording_since_ns: int = 0
+    error_code: str = ""
+    error_facts: dict[str, str] = {}

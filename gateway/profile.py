@@ -1,0 +1,115 @@
+"""hw/**/*.toml to frozen profiles: how one modality or instrument behaves, and what is done with what it puts out."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from gateway.model import Code, Equipment
+
+Rectangle = tuple[int, int, int, int]
+"""x, y, width, height in source pixels, origin top left."""
+
+
+class VideoInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[input]: what the modality puts out."""
+
+    connector: Literal["composite", "s-video", "component", "vga", "dvi", "hdmi", "sdi"]
+    standards: tuple[str, ...]
+    """In words, best first: "PAL 625/50i", "NTSC 525/60i", "1280x720p60", "any"."""
+    input_name: str = ""
+    """Name of the grabber's input, where it has several (VIDIOC_ENUMINPUT)."""
+    pixel_formats: tuple[str, ...] = ("UYVY", "YUYV")
+    """Fourccs to ask for, best first."""
+    top_field_first: bool | None = None
+    """Only where the installer has confirmed it; None: by the standard (PAL top, NTSC bottom)."""
+
+
+class PixelChain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[chain]: what is done to the pixels, in this order; every step is written in the object."""
+
+    crop: Rectangle | None = None
+    deinterlace: Literal["auto", "none", "weave", "bob", "motion_adaptive"] = "auto"
+    """auto: none for progressive video, motion_adaptive for interlaced."""
+    grey: Literal["auto", "always", "never"] = "auto"
+    """auto: MONOCHROME2 when the whole capture is truly grey."""
+    mask: tuple[Rectangle, ...] = ()
+    """Filled with black, after the crop but in source coordinates: burned-in names."""
+    mask_covers_all_text: bool = False
+    """The installer states that nothing that identifies the patient is visible outside the mask."""
+
+
+class ObjectKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[object]: which DICOM objects its pictures become."""
+
+    modality: str
+    still: Literal["us", "sc"] = "sc"
+    """us: Ultrasound Image; sc: Secondary Capture."""
+    cine: Literal["us", "sc"] = "sc"
+    """us: Ultrasound Multi-frame; sc: Multi-frame Grayscale Byte or True Color SC by content."""
+    conversion_type: Literal["DV", "DI"] = "DV"
+    """DV digitised (analogue) video, DI digital interface."""
+    compression: Literal["none", "rle", "jpeg-ls", "jpeg2000", "htj2k"] = "htj2k"
+    """All lossless. The stored form; a destination that refuses it gets another lossless one."""
+    body_part_examined: str = ""
+    series_description: str = ""
+
+
+class ModalityProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """hw/modalities/NAME.toml"""
+
+    name: str
+    title: str
+    sources: tuple[str, ...]
+    """Where what is stated here comes from: manuals by title and page; or "to be confirmed on site"."""
+    confirm: tuple[str, ...] = ()
+    """What the installer must confirm, in words."""
+    equipment: Equipment = Equipment()
+    input: VideoInput
+    chain: PixelChain = PixelChain()
+    object: ObjectKind
+
+
+class SerialSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[line]: RS-232 parameters."""
+
+    baud: int = 9600
+    data_bits: Literal[7, 8] = 8
+    parity: Literal["N", "E", "O"] = "N"
+    stop_bits: Literal[1, 2] = 1
+    handshake: Literal["none", "rts/cts", "dtr/dsr", "xon/xoff"] = "none"
+
+
+class Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[[reading]]: one regular expression over a line, and what its groups mean."""
+
+    pattern: str
+    """Python `re`, on the decoded line; named group `value`, optional `unit`."""
+    concept: Code
+    unit: Code | None = None
+    decimal_separator: Literal[".", ","] = "."
+    units: dict[str, Code] = {}
+    """What the text of group `unit` means, where the instrument states it."""
+    low: float | None = None
+    high: float | None = None
+    """Outside these the value is kept, marked and shown."""
+
+
+class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """hw/instruments/NAME.toml"""
+
+    name: str
+    title: str
+    sources: tuple[str, ...]
+    confirm: tuple[str, ...] = ()
+    kind: Literal["plain_line"]
+    equipment: Equipment = Equipment()
+    line: SerialSettings = SerialSettings()
+    encoding: str = "ascii"
+    terminator: str = "\r\n"
+    record_end: str = ""
+    """A line that ends one set of readings (a blank line: ""); None of ours spans sets."""
+    idle_ends_record_ms: int = 500
+    """A pause this long ends a set of readings."""
+    reading: tuple[Reading, ...]
