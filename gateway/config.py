@@ -149,6 +149,8 @@ class Release(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     after_s: Annotated[float, Meta(ge=0)] = 30.0
     """A capture waits so long, so that a slip can be discarded before anyone sees it."""
+    is_at_completion: bool = False
+    """Nothing leaves before the exam is completed."""
 
 
 class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

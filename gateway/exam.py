@@ -1,0 +1,214 @@
+"""One exam, a PerformedStep, from start to end: each verb is one transaction on the spool.
+
+The exam is the standard's Performed Procedure Step (PS3.4 F.7.2): IN PROGRESS, then COMPLETED or DISCONTINUED. The panel
+and acquire call the same verbs. Laws kept here: an identity is committed before anything is derived from it (2), one
+patient per object (5), captures wait HELD until they are released, and an unidentified exam stays HELD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from gateway import uids
+from gateway.errors import ExamAlreadyRunning, ExamError, NoExam
+from gateway.model import (
+    Capture,
+    CaptureKind,
+    CaptureState,
+    Instance,
+    Patient,
+    PerformedStep,
+    Request,
+    RequestKind,
+    ScheduledStep,
+    StepStatus,
+)
+
+if TYPE_CHECKING:
+    from gateway.clock import Clock
+    from gateway.config import Release, Site
+    from gateway.spool.spool import Spool
+
+PRESS_LIVES_NS = 5_000_000_000
+"""A press that no one has taken by then is MISSED: the picture the person saw is no longer meant."""
+
+
+def start(
+    spool: Spool,
+    clock: Clock,
+    *,
+    station: str,
+    modality: str,
+    profile: str,
+    scheduled: ScheduledStep | None = None,
+    patient: Patient | None = None,
+    operator: str = "",
+) -> PerformedStep:
+    """Start an exam: scheduled, typed by hand, or (neither given) an emergency without a patient yet.
+
+    Raises ExamAlreadyRunning when the station has one in progress.
+    """
+    exam_id = uids.new_exam()
+    step = PerformedStep(
+        exam_id=exam_id,
+        station=station,
+        status=StepStatus.IN_PROGRESS,
+        study_instance_uid=scheduled.study_instance_uid if scheduled else uids.study(exam_id),
+        modality=modality,
+        profile=profile,
+        started_at=clock.now(),
+        started_ns=clock.monotonic_ns(),
+        boot_id=clock.boot_id(),
+        clock_doubt=clock.doubt(),
+        patient=scheduled.patient if scheduled else patient,
+        scheduled=scheduled,
+        operator=operator,
+    )
+    with spool.transaction():
+        if spool.exams.running(station) is not None:
+            raise ExamAlreadyRunning(station=station)
+        spool.exams.start(step)
+        spool.history.add(f"exam {exam_id}", "started", text=_how(step), by=operator)
+    return step
+
+
+def complete(spool: Spool, clock: Clock, exam_id: UUID, *, operator: str = "") -> PerformedStep:
+    """End the exam as COMPLETED: discards become final, and what waits for release leaves now."""
+    return _end(spool, clock, exam_id, StepStatus.COMPLETED, "", operator)
+
+
+def discontinue(spool: Spool, clock: Clock, exam_id: UUID, reason: str, *, operator: str = "") -> PerformedStep:
+    """End the exam as DISCONTINUED, with the reason; what was captured is kept and leaves like any other."""
+    return _end(spool, clock, exam_id, StepStatus.DISCONTINUED, reason, operator)
+
+
+def identify(
+    spool: Spool,
+    exam_id: UUID,
+    *,
+    patient: Patient | None = None,
+    scheduled: ScheduledStep | None = None,
+    operator: str = "",
+) -> PerformedStep:
+    """Say who the patient is, or correct it before release: raises the identity revision; pixels are not touched.
+
+    The keeper then rewrites the header of every held object; none is released before that. Raises ExamError when
+    something of the exam has already left under the old identity.
+    """
+    who = scheduled.patient if scheduled else patient
+    if who is None:
+        raise ExamError(problem="neither a worklist item nor a patient was given")
+    with spool.transaction():
+        if any(capture.state is CaptureState.RELEASED for capture in spool.captures.of_exam(exam_id)):
+            raise ExamError(problem="images of it have already left under the former name")
+        step = spool.exams.identify(exam_id, who, scheduled)
+        spool.history.add(f"exam {exam_id}", "identified", text=_how(step), by=operator)
+    return step
+
+
+def press(
+    spool: Spool, clock: Clock, kind: RequestKind, exam_id: UUID, station: str, *, pressed_ns: int | None = None
+) -> Request:
+    """Ask acquire for a capture: one row, which carries the instant of the press (CLOCK_MONOTONIC of this boot)."""
+    at_ns = clock.monotonic_ns() if pressed_ns is None else pressed_ns
+    with spool.transaction():
+        running = spool.exams.running(station)
+        if running is None or running.exam_id != exam_id:
+            raise NoExam(station=station)
+        return spool.requests.ask(kind, exam_id, station, pressed_ns=at_ns, expires_ns=at_ns + PRESS_LIVES_NS)
+
+
+def begin_capture(spool: Spool, clock: Clock, exam_id: UUID, kind: CaptureKind, source: str) -> Capture:
+    """Commit the number of a capture, before the first byte of it is written (law 2)."""
+    return spool.captures.begin(exam_id, kind, source, clock.now(), clock.monotonic_ns())
+
+
+def finish_capture(
+    spool: Spool,
+    clock: Clock,
+    capture: Capture,
+    instances: Sequence[Instance],
+    destinations: Sequence[str],
+    release: Release,
+    *,
+    note: str = "",
+) -> None:
+    """Admit what a capture became, with one Delivery for each destination, HELD until its release.
+
+    A capture whose exam has ended meanwhile is released at once. No instance means that nothing could be kept: LOST.
+    """
+    with spool.transaction():
+        state = CaptureState.HELD if instances else CaptureState.LOST
+        release_at_ns = _release_at(spool, clock, capture.exam_id, release)
+        for instance in instances:
+            spool.instances.admit(instance, destinations, hold=True, release_at_ns=release_at_ns)
+        spool.captures.set_state(capture.exam_id, capture.number, state, note)
+
+
+def discard(spool: Spool, exam_id: UUID, number: int, *, by: str = "") -> None:
+    """Take a capture out before its release. It can be undone until the exam ends; then its Deliveries are cancelled.
+
+    Raises ExamError once it has been released: then only a rejection note can follow it.
+    """
+    with spool.transaction():
+        capture = spool.captures.get(exam_id, number)
+        if capture.state is not CaptureState.HELD:
+            raise ExamError(problem=f"this capture is {capture.state.lower()}, and only one that waits can be discarded")
+        spool.captures.set_state(exam_id, number, CaptureState.DISCARDED)
+        spool.history.add(f"exam {exam_id}", "discarded", text=f"capture {number}", by=by)
+
+
+def undo(spool: Spool, exam_id: UUID, number: int, *, by: str = "") -> None:
+    """Bring a discarded capture back, while its exam is in progress."""
+    with spool.transaction():
+        capture = spool.captures.get(exam_id, number)
+        if capture.state is not CaptureState.DISCARDED:
+            raise ExamError(problem="this capture was not discarded")
+        if spool.exams.get(exam_id).status is not StepStatus.IN_PROGRESS:
+            raise ExamError(problem="the exam has ended, and its discards with it")
+        spool.captures.set_state(exam_id, number, CaptureState.HELD)
+        spool.history.add(f"exam {exam_id}", "brought back", text=f"capture {number}", by=by)
+
+
+def destinations(site: Site, modality: str) -> list[str]:
+    """Return the names of the destinations that receive objects of a modality."""
+    return [
+        name
+        for name, destination in site.destination.items()
+        if not destination.modalities or modality in destination.modalities
+    ]
+
+
+def _end(
+    spool: Spool, clock: Clock, exam_id: UUID, status: StepStatus, reason: str, operator: str
+) -> PerformedStep:
+    with spool.transaction():
+        step = spool.exams.end(exam_id, status, clock.now(), reason)
+        for capture in spool.captures.of_exam(exam_id):
+            if capture.state is CaptureState.DISCARDED:
+                _cancel(spool, capture, operator)
+        spool.instances.release_exam(exam_id)
+        spool.history.add(f"exam {exam_id}", status.lower(), text=reason, by=operator)
+    return step
+
+
+def _cancel(spool: Spool, capture: Capture, by: str) -> None:
+    for instance in spool.instances.of_capture(capture.exam_id, capture.number):
+        for delivery in spool.deliveries.of_payload(instance.sop_instance_uid):
+            spool.deliveries.apply(delivery.delivery_id, "cancel", text="discarded", by=by)
+
+
+def _release_at(spool: Spool, clock: Clock, exam_id: UUID, release: Release) -> int | None:
+    if spool.exams.get(exam_id).status is not StepStatus.IN_PROGRESS:
+        return clock.monotonic_ns()
+    if release.is_at_completion:
+        return None
+    return clock.monotonic_ns() + int(release.after_s * 1e9)
+
+
+def _how(step: PerformedStep) -> str:
+    if step.scheduled is not None:
+        return "from the worklist"
+    return "typed by hand" if step.patient is not None else "emergency, no patient yet"
