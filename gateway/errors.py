@@ -97,7 +97,9 @@ class ClockUntrusted(GatewayError):
     """The date and time of this box are not certain: {problem}."""
 
     code = "G120"
-    hint = "Connect the network so that the clock can be set, or confirm the time in the panel. Exams are kept until then."
+    hint = (
+        "Connect the network so that the clock can be set, or confirm the time in the panel. Exams are kept until then."
+    )
     retry = "later"
     act = "technologist"
 

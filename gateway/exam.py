@@ -155,7 +155,9 @@ def discard(spool: Spool, exam_id: UUID, number: int, *, by: str = "") -> None:
     with spool.transaction():
         capture = spool.captures.get(exam_id, number)
         if capture.state is not CaptureState.HELD:
-            raise ExamError(problem=f"this capture is {capture.state.lower()}, and only one that waits can be discarded")
+            raise ExamError(
+                problem=f"this capture is {capture.state.lower()}, and only one that waits can be discarded"
+            )
         spool.captures.set_state(exam_id, number, CaptureState.DISCARDED)
         spool.history.add(f"exam {exam_id}", "discarded", text=f"capture {number}", by=by)
 
@@ -181,9 +183,7 @@ def destinations(site: Site, modality: str) -> list[str]:
     ]
 
 
-def _end(
-    spool: Spool, clock: Clock, exam_id: UUID, status: StepStatus, reason: str, operator: str
-) -> PerformedStep:
+def _end(spool: Spool, clock: Clock, exam_id: UUID, status: StepStatus, reason: str, operator: str) -> PerformedStep:
     with spool.transaction():
         step = spool.exams.end(exam_id, status, clock.now(), reason)
         for capture in spool.captures.of_exam(exam_id):
