@@ -79,10 +79,10 @@ define apt
 	    echo "Debian packages to install:" $$missing; \
 	    command -v apt-get >/dev/null || { echo "This is not Debian: install their counterparts by hand."; exit 1; }; \
 	    root=; [ "$$(id -u)" = 0 ] || root=sudo; \
-	    apt() { $$root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o Dpkg::Use-Pty=0 "$$@"; }; \
-	    if [ -d /run/systemd/system ]; then for p in $$missing; do if [ $$p = orthanc ]; then $$root systemctl --quiet mask orthanc; fi; done; fi; \
-	    compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || apt update; \
-	    apt install -y --no-install-recommends $$missing >/dev/null || { apt update; apt install -y --no-install-recommends $$missing >/dev/null; }; \
+	    apt() { $$root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o Dpkg::Use-Pty=0 "$$@" >>build/apt.log 2>&1; }; \
+	    if [ -d /run/systemd/system ]; then case " $$missing " in *[[:space:]]orthanc[[:space:]]*) $$root systemctl --quiet mask orthanc;; esac; fi; \
+	    mkdir -p build; compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || apt update || true; \
+	    apt install -y --no-install-recommends $$missing || { apt update; apt install -y --no-install-recommends $$missing; } || { tail -n 20 build/apt.log; exit 1; }; \
 	fi
 endef
 
