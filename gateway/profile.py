@@ -109,7 +109,7 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     encoding: str = "ascii"
     terminator: str = "\r\n"
     record_end: str = ""
-    """A line that ends one set of readings (a blank line: ""); None of ours spans sets."""
+    """A line that ends one set of readings; empty: only a pause ends it."""
     idle_ends_record_ms: int = 500
     """A pause this long ends a set of readings."""
     reading: tuple[Reading, ...]
