@@ -22,10 +22,10 @@ help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
-setup: $(VENV)/.runtime ## all that running needs, into .venv/
+setup: $(VENV)/.runtime $(VENV)/.words ## all that running needs, into .venv/
 
 .PHONY: setup-test
-setup-test: $(VENV)/.dev ## setup, and all that testing needs
+setup-test: setup $(VENV)/.dev ## setup, and all that testing needs
 
 .PHONY: demo
 demo: setup ## the whole box on simulators, panel on loopback; prints where to look
@@ -105,6 +105,12 @@ $(VENV)/.runtime: requirements-build.lock requirements.lock pyproject.toml | apt
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime | apt-test
 	@echo "Installing what the tests need into $(VENV)/"
 	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+# The panel's languages. Nothing to do until there is a catalogue.
+CATALOGUES := $(wildcard gateway/panel/translations/*/LC_MESSAGES/*.po)
+$(VENV)/.words: $(VENV)/.runtime $(CATALOGUES)
+	@if [ -n "$(CATALOGUES)" ]; then $(BIN)/pybabel --quiet compile --directory gateway/panel/translations; fi
 	@touch $@
 
 $(VENV)/.warm: $(VENV)/.runtime $(wildcard gateway/pixels/*.py)

@@ -68,6 +68,12 @@ def test_imports_only_go_down():
     assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
+def test_every_room_is_a_package():
+    """Without `__init__.py` a folder is invisible to the floors, the types and the installer."""
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
 def test_one_library_has_one_door():
     assert [f"{path}: {what}" for path, tree in _modules() for what in _wrong_doors(path, tree)] == []
 
