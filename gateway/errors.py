@@ -156,6 +156,13 @@ class FormatChanged(DeviceError):
     act = "technologist"
 
 
+class WrongStandard(DeviceError):
+    """{device} receives {found}, and the profile expects {expected}."""
+
+    code = "G213"
+    hint = "Is this the right scanner, with its video output set as the profile says? Crop and mask fit no other picture."
+
+
 # G3 pixels and objects
 
 
@@ -318,6 +325,37 @@ class BadMessage(GatewayError):
     code = "G510"
     hint = "The sender must be corrected; what came is kept where it could be."
     act = "peer"
+
+
+class ProtocolBroken(BadMessage):
+    """{peer} broke the DICOM protocol: {problem}."""
+
+    code = "G511"
+    hint = "The link was closed; nothing of the object was kept or acknowledged. The sender must be corrected if it happens again."
+
+
+class CallerRefused(GatewayError):
+    """{peer} ({address}) called and was turned away: {problem}."""
+
+    code = "G512"
+    hint = "If it may send to us, add it under [listen.allow]; its called AE title must be ours."
+    act = "engineer"
+
+
+class LinkCut(GatewayError):
+    """The link to {peer} ended in the middle of an object: {problem}."""
+
+    code = "G513"
+    hint = "Nothing of the object was acknowledged: the modality must send it again."
+    retry = "later"
+    act = "peer"
+
+
+class DataSetMismatch(BadMessage):
+    """{peer} sent another object than it announced: {problem}."""
+
+    code = "G514"
+    hint = "The object was refused. The sender must be corrected."
 
 
 # G6 exam and panel
