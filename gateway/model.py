@@ -67,6 +67,12 @@ class FrameFormat(Struct, frozen=True, kw_only=True):
     standard: str = ""
     """In words: "PAL 625/50i", "1280x720p60"."""
 
+    @property
+    def frame_bytes(self) -> int:
+        """Size of one whole buffer: 4:2:0 formats carry half as many lines of chroma below the luma."""
+        lines = self.height_px * 3 // 2 if self.pixel_format in {"NV12", "NV21", "YU12"} else self.height_px
+        return self.stride_bytes * lines
+
 
 class Frame(Struct, frozen=True, kw_only=True):
     """One buffer as the kernel gave it: raw bytes, (sequence, field) and the kernel's capture time."""
@@ -78,6 +84,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     field: Field
     captured_ns: int
     has_error: bool = False
+    buffer: int = -1
+    """Which of the grabber's buffers `data` is a view of, until it is handed back; -1: a copy of one's own."""
 
 
 class Signal(StrEnum):
@@ -107,6 +115,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     frame_count: int = 1
     frame_times_ns: tuple[int, ...] = ()
     """Monotonic capture time of each frame (multi-frame only); a gap is simply a longer interval."""
+    frame_lengths: tuple[int, ...] = ()
+    """Bytes of each encoded frame, where known before writing: gives an offset table. Empty: readers count fragments."""
     pixel_aspect: tuple[int, int] = (1, 1)
     """(vertical, horizontal)"""
     steps: tuple[str, ...] = ()

@@ -1,0 +1,105 @@
+"""Which modules make which object (PS3.3 annex A), as tables: the composer, the header's revision and the conformance
+statement all read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from pydicom.dataset import Dataset
+
+from gateway.errors import ObjectInvalid
+from gateway.model import Picture
+from gateway.objects import modules, pictures
+from gateway.objects.attributes import merged
+from gateway.objects.words import Words
+
+
+class Iod(Struct, frozen=True, kw_only=True):
+    """One Information Object Definition: its modules, by what they are made of. SOP Common comes with each."""
+
+    name: str
+    sop_class_uid: str
+    of_words: tuple[Callable[[Words], Dataset], ...]
+    of_picture: tuple[Callable[[Picture], Dataset], ...] = ()
+    of_both: tuple[Callable[[Words, Picture], Dataset], ...] = ()
+
+
+_SUBJECT = (modules.patient, modules.general_study, modules.patient_study)
+_IMAGE = (*_SUBJECT, modules.general_series, modules.general_equipment, modules.general_acquisition)
+
+US_IMAGE = Iod(
+    name="Ultrasound Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.6.1",
+    of_words=_IMAGE,
+    of_picture=(pictures.image_pixel, pictures.us_image),
+    of_both=(pictures.general_image,),
+)
+US_MULTI_FRAME = Iod(
+    name="Ultrasound Multi-frame Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.3.1",
+    of_words=_IMAGE,
+    of_picture=(pictures.image_pixel, pictures.cine, pictures.multi_frame, pictures.us_image),
+    of_both=(pictures.general_image,),
+)
+SC_IMAGE = Iod(
+    name="Secondary Capture Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
+    of_words=(*_IMAGE, modules.sc_image),
+    of_picture=(pictures.image_pixel,),
+    of_both=(pictures.sc_equipment, pictures.general_image),
+)
+SC_GREY_MULTI_FRAME = Iod(
+    name="Multi-frame Grayscale Byte Secondary Capture Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.7.2",
+    of_words=(*_IMAGE, modules.sc_image),
+    of_picture=(pictures.image_pixel, pictures.cine, pictures.multi_frame, pictures.sc_multi_frame_image),
+    of_both=(pictures.sc_equipment, pictures.general_image),
+)
+SC_COLOUR_MULTI_FRAME = Iod(
+    name="Multi-frame True Color Secondary Capture Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.7.4",
+    of_words=(*_IMAGE, modules.sc_image),
+    of_picture=(pictures.image_pixel, pictures.cine, pictures.multi_frame, pictures.sc_multi_frame_image),
+    of_both=(pictures.sc_equipment, pictures.general_image),
+)
+COMPREHENSIVE_SR = Iod(
+    name="Comprehensive SR",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33",
+    of_words=(*_SUBJECT, modules.sr_document_series, modules.general_equipment),
+)
+
+ALL = (US_IMAGE, US_MULTI_FRAME, SC_IMAGE, SC_GREY_MULTI_FRAME, SC_COLOUR_MULTI_FRAME, COMPREHENSIVE_SR)
+
+
+def for_picture(words: Words, picture: Picture) -> Iod:
+    """Choose the IOD of a picture: the profile says ultrasound or secondary capture, the picture says the rest.
+
+    A recording of a single frame is an image.
+    """
+    if picture.frame_count == 1:
+        return US_IMAGE if words.object.still == "us" else SC_IMAGE
+    if words.object.cine == "us":
+        return US_MULTI_FRAME
+    return SC_COLOUR_MULTI_FRAME if picture.samples_per_pixel == 3 else SC_GREY_MULTI_FRAME
+
+
+def by_uid(sop_class_uid: str) -> Iod:
+    """Return one of ours. Raises ObjectInvalid for a SOP class that the gateway does not create."""
+    for iod in ALL:
+        if iod.sop_class_uid == sop_class_uid:
+            return iod
+    raise ObjectInvalid(problem=f"the gateway does not create objects of class {sop_class_uid}")
+
+
+def compose(iod: Iod, words: Words, picture: Picture) -> Dataset:
+    """Return the data set of an image, without its pixel data."""
+    return merged(
+        [
+            *(module(words) for module in iod.of_words),
+            *(module(picture) for module in iod.of_picture),
+            *(module(words, picture) for module in iod.of_both),
+            modules.sop_common(words, iod.sop_class_uid),
+        ]
+    )
