@@ -133,7 +133,7 @@ def _decoded(data: bytes, *, is_implicit: bool) -> Dataset:
 def _raw_text(ds: Dataset) -> bytes:
     """Return the bytes of the text values, as they came."""
     values = (ds.get_item(keyword) for keyword in _KEYS if keyword != "PregnancyStatus" and keyword in ds)
-    return b"\n".join(item.value for item in values if item is not None and isinstance(item.value, bytes))
+    return b"\n".join(item.value for item in values if isinstance(item.value, bytes))
 
 
 def _is_utf8(data: bytes) -> bool:
