@@ -264,6 +264,56 @@ class LeaseLost(SpoolError):
     act = "us"
 
 
+class BlobMissing(SpoolError):
+    """A stored object has no file: {blob}."""
+
+    code = "G407"
+    hint = "It is shown under On the way. Send it to the gateway again if its source still has it."
+    retry = "never"
+
+
+class SpoolCorrupt(SpoolError):
+    """{file} is damaged: {problem}. It is left as it is."""
+
+    code = "G408"
+    hint = "Keep the file, replace the disk, and ask us: the objects themselves are stored beside it."
+    retry = "never"
+
+
+class LoginRefused(SpoolError):
+    """The name, password or PIN is not right."""
+
+    code = "G420"
+    hint = "Try again, or ask an engineer to set a new one."
+    retry = "now"
+    act = "technologist"
+
+
+class LoginDelayed(SpoolError):
+    """Too many wrong attempts: wait {wait_s} seconds."""
+
+    code = "G421"
+    hint = "Capture buttons and pedals work meanwhile."
+    act = "technologist"
+
+
+class SecretTooShort(SpoolError):
+    """A {what} needs at least {length} characters."""
+
+    code = "G422"
+    hint = "Choose a longer one."
+    retry = "now"
+    act = "technologist"
+
+
+class AccountExists(SpoolError):
+    """There is already an account for {name}."""
+
+    code = "G423"
+    hint = "Choose another name."
+    retry = "now"
+
+
 # G5 wire and delivery
 
 

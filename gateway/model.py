@@ -222,6 +222,8 @@ class PerformedStep(Struct, frozen=True, kw_only=True):
     boot_id: str
     clock_doubt: str = ""
     """Why `started_at` may be wrong; empty when the clock was trusted."""
+    clock_note: str = ""
+    """How a doubtful time was settled, as a sentence ("A person confirmed the date and time."): the objects say it."""
     patient: Patient | None = None
     scheduled: ScheduledStep | None = None
     identity_revision: int = 0
