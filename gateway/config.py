@@ -143,6 +143,8 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     is_open_to_all: bool = False
     """Accept any caller: for commissioning only."""
     max_associations: Annotated[int, Meta(ge=1, le=100)] = 10
+    idle_s: Annotated[float, Meta(ge=1)] = 60.0
+    """An association in which next to nothing comes for so long is aborted."""
 
 
 class Panel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
