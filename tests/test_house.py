@@ -71,15 +71,22 @@ def test_imports_only_go_down():
 def test_every_room_is_a_package():
     """Without `__init__.py` a folder is invisible to the floors, the types and the installer."""
     folders = {path.parent for path in PACKAGE.rglob("*.py")}
-    assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+    wrong = [
+        f"{folder.relative_to(ROOT)}/__init__.py is missing"
+        for folder in sorted(folders)
+        if not (folder / "__init__.py").is_file()
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_one_library_has_one_door():
-    assert [f"{path}: {what}" for path, tree in _modules() for what in _wrong_doors(path, tree)] == []
+    wrong = [f"gateway/{path} {what}" for path, tree in _modules() for what in _wrong_doors(path, tree)]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_names_say_what_a_thing_is():
-    assert [f"{path}: {what}" for path, tree in _modules() for what in _wrong_names(path, tree)] == []
+    wrong = [f"gateway/{path}: {what}" for path, tree in _modules() for what in _wrong_names(path, tree)]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_no_file_says_where_it_was_written():
@@ -89,7 +96,7 @@ def test_no_file_says_where_it_was_written():
         if (ROOT / name).is_file()
         and (leak := _LEAK.search((ROOT / name).read_text(encoding="utf-8", errors="replace")))
     ]
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +186,7 @@ def _wrong_doors(path: str, tree: ast.Module) -> list[str]:
             names[bound] = name
             library = next((door for door in DOORS if name == door or name.startswith(f"{door}.")), None)
             if library and not _is_inside(path, DOORS[library]):
-                wrong.append(f"imports {library}")
+                wrong.append(f"imports {library}: its door is {', '.join(DOORS[library])}")
             if name in CALLS and not _is_inside(path, CALLS[name]):
                 wrong.append(f"imports {name}")
     for node in ast.walk(tree):
