@@ -47,6 +47,8 @@ class Connection:
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Hand all of it to the kernel. Raises PeerSilent, PeerError when the connection is gone, or Stopped."""
+        if self._is_stopped():
+            raise Stopped
         view = memoryview(data)
         while view:
             try:
