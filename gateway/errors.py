@@ -160,7 +160,18 @@ class WrongStandard(DeviceError):
     """{device} receives {found}, and the profile expects {expected}."""
 
     code = "G213"
-    hint = "Is this the right scanner, with its video output set as the profile says? Crop and mask fit no other picture."
+    hint = (
+        "Is this the right scanner, with its video output set as the profile says? Crop and mask fit no other picture."
+    )
+
+
+class NoPictureThen(DeviceError):
+    """No picture arrived on {device} at that moment: {problem}."""
+
+    code = "G214"
+    hint = "Press Capture again."
+    retry = "now"
+    act = "technologist"
 
 
 # G3 pixels and objects
@@ -277,6 +288,14 @@ class SpoolCorrupt(SpoolError):
 
     code = "G408"
     hint = "Keep the file, replace the disk, and ask us: the objects themselves are stored beside it."
+    retry = "never"
+
+
+class SpoolOrphan(SpoolError):
+    """A stored object belongs to nothing: {blob}. It was moved to the quarantine folder."""
+
+    code = "G409"
+    hint = "It was never acknowledged, so its sender still has it. An engineer can look at it before removing it."
     retry = "never"
 
 

@@ -1,0 +1,214 @@
+"""Frames, as they are captured, to an append-only file: what a power cut leaves of it is exactly its whole frames.
+
+`magic, length, header (JSON), CRC`, then for each frame `length, monotonic time, flags, CRC` and its bytes, then an end
+mark when it was closed in order. A frame counts when its CRC-32 (ISO 3309, zlib) is right; reading stops at the first
+that is not. `sync` is fdatasync(2); the service calls it each second. The writer holds the file's flock.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from gateway.errors import SpoolError
+from gateway.model import CaptureKind, FrameFormat, Picture
+from gateway.spool import lock
+from gateway.spool.blobs import sync_folder
+from gateway.spool.quota import Reservation, disk_errors
+
+_MAGIC = b"GWFRAME1"
+_HEAD = struct.Struct("<8sI")
+_FRAME = struct.Struct("<IQI")
+_CRC = struct.Struct("<I")
+_WHOLE, _END = 1, 2
+_LONGEST_HEADER = 1 << 20
+
+
+class FrameLogHeader(Struct, frozen=True, kw_only=True):
+    """What composing the object needs to know, beside the frames."""
+
+    exam_id: UUID
+    capture: int
+    segment: int = 0
+    kind: CaptureKind = CaptureKind.CINE
+    source: str = ""
+    started_at: datetime
+    started_ns: int
+    boot_id: str
+    picture: Picture | None = None
+    """What the frames are, when they are stored as they came out of the pixel chain (frame count and times not yet)."""
+    format: FrameFormat | None = None
+    """What the frames are, when they are stored as they came from the grabber."""
+    notes: dict[str, str] = {}
+
+
+class Tally(Struct, frozen=True):
+    """What a frame log holds."""
+
+    frames: int
+    faulty: int
+    """Frames that came damaged, or not at all, while it recorded: recorded, never padded."""
+    payload_bytes: int
+    first_ns: int
+    last_ns: int
+    is_closed: bool
+    """It was closed in order; otherwise it ends where the power, or the process, failed."""
+
+
+class FrameLog:
+    """One segment of one recording, while it records."""
+
+    def __init__(self, fd: int, reservation: Reservation | None) -> None:
+        """Use `create`."""
+        self._fd = fd
+        self._reservation = reservation
+        self._end = os.fstat(fd).st_size
+        self.frames = 0
+        self.payload_bytes = 0
+
+    @classmethod
+    def create(cls, path: Path, header: FrameLogHeader, reservation: Reservation | None = None) -> FrameLog:
+        """Begin a log, durably; raises DiskFull, and leaves nothing behind then."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        body = msgspec.json.encode(header)
+        with disk_errors():
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        try:
+            lock.try_lock(fd)
+            with disk_errors():
+                _write(fd, _HEAD.pack(_MAGIC, len(body)), body, _CRC.pack(zlib.crc32(body)))
+                os.fsync(fd)
+                sync_folder(path.parent)
+        except BaseException:
+            os.close(fd)
+            path.unlink()
+            raise
+        return cls(fd, reservation)
+
+    @staticmethod
+    def read(path: Path) -> tuple[FrameLogHeader, Iterator[tuple[int, bytes]]]:
+        """Return the header and (captured_ns, bytes) of every whole frame; raises SpoolError when there is no header."""
+        return read_header(path), _whole_frames(path)
+
+    def append(self, frame: bytes | memoryview, captured_ns: int, *, is_whole: bool = True) -> None:
+        """Add a frame; `is_whole=False` records that one came damaged or not at all. Raises DiskFull, and keeps the rest."""
+        view = memoryview(frame).cast("B")
+        self._add(view, captured_ns, _WHOLE if is_whole else 0)
+        if is_whole:
+            self.frames += 1
+            self.payload_bytes += view.nbytes
+
+    def sync(self) -> None:
+        """Make what was appended durable."""
+        with disk_errors():
+            os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Mark the end, make it durable, and let the file go."""
+        try:
+            self._add(memoryview(b""), 0, _END)
+            self.sync()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let the file go as it is (the disk is full, or the grabber failed): its whole frames stay."""
+        os.close(self._fd)
+        if self._reservation:
+            self._reservation.close()
+
+    def _add(self, frame: memoryview, captured_ns: int, flags: int) -> None:
+        head = _FRAME.pack(frame.nbytes, captured_ns, flags)
+        crc = _CRC.pack(zlib.crc32(frame, zlib.crc32(head)))
+        size = len(head) + len(crc) + frame.nbytes
+        if self._reservation:
+            self._reservation.use(size)
+        try:
+            with disk_errors():
+                _write(self._fd, head, crc, frame)
+        except BaseException:
+            os.ftruncate(self._fd, self._end)
+            os.lseek(self._fd, self._end, os.SEEK_SET)
+            raise
+        self._end += size
+
+
+def read_header(path: Path) -> FrameLogHeader:
+    """Return what a log says of itself; raise SpoolError when the power failed before it could."""
+    with path.open("rb") as file:
+        return msgspec.json.decode(_header(file), type=FrameLogHeader)
+
+
+def tally(path: Path) -> Tally:
+    """Count what a log holds, in one pass, without keeping a frame."""
+    frames = faulty = payload = first = last = 0
+    is_closed = False
+    for captured_ns, flags, frame in _records(path):
+        if flags & _END:
+            is_closed = True
+        elif flags & _WHOLE:
+            frames += 1
+            payload += len(frame)
+            first, last = first or captured_ns, captured_ns
+        else:
+            faulty += 1
+    return Tally(frames, faulty, payload, first, last, is_closed)
+
+
+def is_recording(path: Path) -> bool:
+    """Say whether a living process still writes to it."""
+    return lock.is_held(path)
+
+
+def _whole_frames(path: Path) -> Iterator[tuple[int, bytes]]:
+    for captured_ns, flags, frame in _records(path):
+        if flags == _WHOLE:
+            yield captured_ns, frame
+
+
+def _records(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    with path.open("rb") as file:
+        _header(file)
+        left = os.fstat(file.fileno()).st_size - file.tell()
+        while left >= _FRAME.size + _CRC.size:
+            head = file.read(_FRAME.size)
+            (crc,) = _CRC.unpack(file.read(_CRC.size))
+            size, captured_ns, flags = _FRAME.unpack(head)
+            left -= _FRAME.size + _CRC.size + size
+            if left < 0:
+                return
+            frame = file.read(size)
+            if zlib.crc32(frame, zlib.crc32(head)) != crc:
+                return
+            yield captured_ns, flags, frame
+
+
+def _header(file: BinaryIO) -> bytes:
+    magic, size = _HEAD.unpack(file.read(_HEAD.size).ljust(_HEAD.size, b"\0"))
+    if magic != _MAGIC or size > _LONGEST_HEADER:
+        raise SpoolError(problem="a recording has no readable beginning")
+    body: bytes = file.read(size)
+    crc = file.read(_CRC.size)
+    if len(crc) < _CRC.size or _CRC.unpack(crc)[0] != zlib.crc32(body):
+        raise SpoolError(problem="a recording has no readable beginning")
+    return body
+
+
+def _write(fd: int, *pieces: bytes | memoryview) -> None:
+    """Write all pieces, in as few calls as the kernel allows."""
+    waiting = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
+    while waiting:
+        written = os.writev(fd, waiting)
+        while waiting and written >= waiting[0].nbytes:
+            written -= waiting.pop(0).nbytes
+        if waiting:
+            waiting[0] = waiting[0][written:]
