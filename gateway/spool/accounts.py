@@ -22,7 +22,7 @@ from gateway.spool.rows import Row, value
 from gateway.spool.store import Store
 
 SHORTEST_PASSWORD = 10
-SHORTEST_PIN = 6
+SHORTEST_PIN = 4
 _FREE_FAILURES = 3
 _LONGEST_WAIT_S = 300
 _ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
@@ -81,6 +81,10 @@ class Accounts:
                 raise LoginRefused
             return self._add(name, Role.ENGINEER, hashed, by=name)
 
+    def is_empty(self) -> bool:
+        """Say whether the box still waits for its first engineer."""
+        return not self.has_engineer()
+
     def has_engineer(self) -> bool:
         """Say whether somebody can make accounts."""
         row = self._store.row("SELECT 1 FROM account WHERE role = 'engineer' AND is_active = 1 AND name <> ''")
@@ -108,6 +112,20 @@ class Accounts:
     def sign_in_with_pin(self, name: str, pin: str) -> Person:
         """Check a PIN, at the kiosk; raises LoginRefused or LoginDelayed."""
         return self._check_person(name, "pin_hash", pin)
+
+    def is_password(self, name: str, password: str) -> bool:
+        """Say whether a password is right; raises LoginDelayed after too many mistakes."""
+        try:
+            return bool(self.sign_in(name, password))
+        except LoginRefused:
+            return False
+
+    def is_pin(self, name: str, pin: str) -> bool:
+        """Say whether a PIN is right; raises LoginDelayed after too many mistakes."""
+        try:
+            return bool(self.sign_in_with_pin(name, pin))
+        except LoginRefused:
+            return False
 
     def set_password(self, name: str, password: str, *, by: str) -> None:
         """Give a new password, and sign the person out everywhere."""
