@@ -7,7 +7,7 @@ patient per object (5), captures wait HELD until they are released, and an unide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -120,30 +120,42 @@ def press(
         return spool.requests.ask(kind, exam_id, station, pressed_ns=at_ns, expires_ns=at_ns + PRESS_LIVES_NS)
 
 
-def begin_capture(spool: Spool, clock: Clock, exam_id: UUID, kind: CaptureKind, source: str) -> Capture:
-    """Commit the number of a capture, before the first byte of it is written (law 2)."""
-    return spool.captures.begin(exam_id, kind, source, clock.now(), clock.monotonic_ns())
+def begin_capture(
+    spool: Spool, clock: Clock, exam_id: UUID, kind: CaptureKind, source: str, *, captured_ns: int | None = None
+) -> Capture:
+    """Commit the number of a capture, before the first byte of it is written (law 2).
 
-
-def finish_capture(
-    spool: Spool,
-    clock: Clock,
-    capture: Capture,
-    instances: Sequence[Instance],
-    destinations: Sequence[str],
-    release: Release,
-    *,
-    note: str = "",
-) -> None:
-    """Admit what a capture became, with one Delivery for each destination, HELD until its release.
-
-    A capture whose exam has ended meanwhile is released at once. No instance means that nothing could be kept: LOST.
+    `captured_ns` is the CLOCK_MONOTONIC time of its first frame, which may lie in the past; now when not given.
     """
+    now_ns = clock.monotonic_ns()
+    started_ns = now_ns if captured_ns is None else captured_ns
+    started_at = clock.now() - timedelta(microseconds=(now_ns - started_ns) // 1000)
+    return spool.captures.begin(exam_id, kind, source, started_at, started_ns)
+
+
+def keep(spool: Spool, clock: Clock, instance: Instance, site: Site) -> None:
+    """Admit one segment of a capture, with one Delivery for each destination, HELD until its release.
+
+    Called inside the `with` of the part that holds its bytes. A segment whose exam has ended is released at once.
+    """
+    if instance.exam_id is None:
+        raise ExamError(problem="an object without an exam cannot wait for the release of one")
     with spool.transaction():
-        state = CaptureState.HELD if instances else CaptureState.LOST
-        release_at_ns = _release_at(spool, clock, capture.exam_id, release)
-        for instance in instances:
-            spool.instances.admit(instance, destinations, hold=True, release_at_ns=release_at_ns)
+        owed = destinations(site, spool.exams.get(instance.exam_id).modality)
+        spool.instances.admit(
+            instance,
+            owed,
+            hold=True,
+            release_at_ns=_release_at(spool, clock, instance.exam_id, site.release),
+            commitment=[name for name in owed if site.destination[name].is_commitment_required],
+        )
+
+
+def finish_capture(spool: Spool, capture: Capture, *, note: str = "") -> None:
+    """Say that a capture is complete: HELD with what was kept of it, or LOST when nothing could be."""
+    with spool.transaction():
+        has_any = bool(spool.instances.of_capture(capture.exam_id, capture.number))
+        state = CaptureState.HELD if has_any else CaptureState.LOST
         spool.captures.set_state(capture.exam_id, capture.number, state, note)
 
 

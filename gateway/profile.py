@@ -1,11 +1,22 @@
-"""hw/**/*.toml to frozen profiles: how one modality or instrument behaves, and what is done with what it puts out."""
+"""hw/**/*.toml to frozen profiles: how one modality or instrument behaves, and what is done with what it puts out.
+
+A site's own folder (`paths.profiles`) is looked at first, then the shipped `hw/`; the file's name is the profile's name.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+import sysconfig
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeVar
 
+import msgspec
 from msgspec import Struct
 
+from gateway.config import Site
+from gateway.errors import ProfileError
 from gateway.model import Code, Equipment
 
 Rectangle = tuple[int, int, int, int]
@@ -113,3 +124,65 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     idle_ends_record_ms: int = 500
     """A pause this long ends a set of readings."""
     reading: tuple[Reading, ...]
+
+
+P = TypeVar("P", ModalityProfile, InstrumentProfile)
+
+
+def modality(name: str, site: Site) -> ModalityProfile:
+    """Return a profile of hw/modalities. Raises ProfileError, which names the file's mistake."""
+    return _load("modalities", name, site, ModalityProfile)
+
+
+def instrument(name: str, site: Site) -> InstrumentProfile:
+    """Return a profile of hw/instruments. Raises ProfileError, which names the file's mistake."""
+    return _load("instruments", name, site, InstrumentProfile)
+
+
+def names(kind: Literal["modalities", "instruments"], site: Site) -> list[str]:
+    """Return the names of every profile of a kind, the site's own among them."""
+    return sorted({path.stem for folder in _folders(site) for path in (folder / kind).glob("*.toml")})
+
+
+def shipped() -> Path:
+    """Return the hw/ folder that came with this program: beside the package in a checkout, else where it was installed."""
+    beside = Path(__file__).resolve().parent.parent / "hw"
+    return beside if beside.is_dir() else Path(sysconfig.get_path("data")) / "share" / "modality-gateway" / "hw"
+
+
+def _folders(site: Site) -> Iterator[Path]:
+    if site.paths.profiles:
+        yield Path(site.paths.profiles)
+    yield shipped()
+
+
+def _load(kind: str, name: str, site: Site, cls: type[P]) -> P:
+    for folder in _folders(site):
+        path = folder / kind / f"{name}.toml"
+        if re.fullmatch(r"[A-Za-z0-9._-]+", name) and path.is_file():
+            return _parsed(path, cls)
+    raise ProfileError(name=name, problem=f"there is no hw/{kind}/{name}.toml")
+
+
+def _parsed(path: Path, cls: type[P]) -> P:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = msgspec.convert({"name": path.stem, **table}, cls)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise ProfileError(name=path.stem, problem=f"{path.name}: {error}") from error
+    if problem := _problem(found, path.stem):
+        raise ProfileError(name=path.stem, problem=f"{path.name}: {problem}")
+    return found
+
+
+def _problem(found: ModalityProfile | InstrumentProfile, stem: str) -> str:
+    """Say what the types cannot: a name that is another, no source, an area without pixels."""
+    if found.name != stem:
+        return f"it calls itself {found.name}"
+    if not found.sources:
+        return "it names no source"
+    if isinstance(found, ModalityProfile):
+        areas = [*found.chain.mask, *([found.chain.crop] if found.chain.crop else [])]
+        if any(x < 0 or y < 0 or width < 1 or height < 1 for x, y, width, height in areas):
+            return "crop and mask are [x, y, width, height] in pixels, with width and height of at least 1"
+    return ""

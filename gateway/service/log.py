@@ -39,6 +39,11 @@ def setup(service: str) -> logging.Logger:
     return logger
 
 
+def of(service: str) -> logging.Logger:
+    """Return the logger of a service that `setup` has made."""
+    return logging.getLogger(service)
+
+
 def _is_under_systemd() -> bool:
     return "JOURNAL_STREAM" in os.environ and "INVOCATION_ID" in os.environ
 

@@ -1,0 +1,327 @@
+"""acquire@GRABBER: one video source to the captures of the exam in progress there.
+
+One thread owns the device and fills the ring; this one answers presses, ends a recording whose exam has ended, and says
+how things stand; a third makes the live picture while somebody looks. A still is answered here, whole; a cine and the
+last seconds record in threads of their own. A signal change, an exam change or a change of geometry ends what is being
+recorded (law 5).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from itertools import chain as chained
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from gateway import exam as exams
+from gateway import profile as profiles
+from gateway.device import grabber
+from gateway.errors import ExamError, GatewayError, NoPictureThen
+from gateway.model import CaptureKind, CaptureState, RequestKind
+from gateway.pixels import chain as chains
+from gateway.pixels import codecs, warm
+from gateway.service import compose, log, notify, recording
+from gateway.service.recording import Plan, Recording, Station
+from gateway.simulators import grabber as simulated
+from gateway.source.ring import Ended, Wait
+from gateway.source.video import FormatEdge, FrameLost, SignalEdge, Source
+from gateway.spool import live
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.clock import Clock
+    from gateway.config import Site
+    from gateway.device.grabber import Grabber
+    from gateway.model import Capture, Frame, FrameFormat, PerformedStep, Request
+    from gateway.pixels.chain import Chain
+    from gateway.profile import ModalityProfile
+    from gateway.service.bell import Bell
+    from gateway.service.recording import Pixels
+    from gateway.source.ring import Reader, Shot
+    from gateway.spool.spool import Spool
+
+T = TypeVar("T")
+
+LOOK_S: Final = 0.5
+"""How long the loop sleeps when nobody rings."""
+PREVIEW_S: Final = 0.08
+PREVIEW_COLUMNS: Final = 800
+PREVIEW_QUALITY: Final = 80
+THUMBNAIL_COLUMNS: Final = 240
+POLL_S: Final = 0.002
+STEP_S: Final = 0.2
+PICTURE_S: Final = 1.0
+END_S: Final = 30.0
+COLOUR_DIMENSIONS: Final = 3
+SIMULATOR: Final = "simulator:"
+
+
+def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: Bell) -> None:
+    """Serve one grabber until told to stop."""
+    warm.compile_all()
+    box = compose.Box(site=site, spool=spool, clock=clock)
+    station = Station(name=name, box=box, logger=log.of(f"acquire@{name}"))
+    acquire = Acquire(station)
+    recording.rescue(station, acquire.profile_of)
+    threads = [threading.Thread(target=work, args=(stop,), daemon=True) for work in (acquire.watch, acquire.preview)]
+    for thread in threads:
+        thread.start()
+    watchdog = notify.Watchdog()
+    notify.ready()
+    while not stop.is_set():
+        watchdog.alive()
+        acquire.turn()
+        bell.wait(LOOK_S)
+    acquire.end()
+    for thread in threads:
+        thread.join()
+
+
+class Acquire:
+    """One grabber at work."""
+
+    def __init__(self, station: Station) -> None:
+        """Open nothing yet; `watch` does."""
+        self._station = station
+        self._box = station.box
+        self._settings = station.box.site.grabber[station.name]
+        self._profiles: dict[str, ModalityProfile] = {}
+        self._chains: dict[tuple[FrameFormat, str], Chain] = {}
+        self._recordings: list[Recording] = []
+        self._cine: Recording | None = None
+        self._source = Source(
+            partial(open_grabber, self._settings.device, self.profile_of(self._settings.profile), station),
+            station.box.clock,
+            name=station.name,
+            ring_s=self._settings.ring_s,
+        )
+
+    def profile_of(self, name: str) -> ModalityProfile:
+        """Return the profile that an exam was begun with, read once."""
+        if name not in self._profiles:
+            self._profiles[name] = profiles.modality(name, self._box.site)
+        return self._profiles[name]
+
+    # ---- what its threads do ----
+
+    def turn(self) -> None:
+        """Answer every press that waits, and end a cine whose exam is no longer in progress."""
+        while (request := self._box.spool.requests.take(self._station.name)) is not None:
+            self._answer(request)
+        self._recordings = [each for each in self._recordings if each.is_alive()]
+        cine = self._recording()
+        if cine is not None and not self._is_running(cine.plan.step):
+            cine.stop(self._box.clock.monotonic_ns())
+        self._say()
+
+    def end(self) -> None:
+        """Close what is being recorded, so that nothing is left for the next start to rescue."""
+        for each in self._recordings:
+            each.stop(self._box.clock.monotonic_ns())
+        for each in self._recordings:
+            each.join(END_S)
+
+    def watch(self, stop: threading.Event) -> None:
+        """Own the device: fill the ring, and record every edge of the signal."""
+        while not stop.is_set():
+            for event in self._source.step(STEP_S):
+                if isinstance(event, SignalEdge):
+                    self._edge(event)
+                elif isinstance(event, FrameLost):
+                    self._station.logger.info("%d pictures lost (%s)", event.count, event.why)
+                elif isinstance(event, FormatEdge):
+                    self._say()
+            stop.wait(min(self._source.pause_s, STEP_S))
+        self._source.close()
+
+    def preview(self, stop: threading.Event) -> None:
+        """Publish the live picture while somebody looks."""
+        while not stop.wait(PREVIEW_S):
+            if live.is_wanted(self._box.site.run, self._station.name):
+                self._publish()
+
+    # ---- presses ----
+
+    def _answer(self, request: Request) -> None:
+        try:
+            match request.kind:
+                case RequestKind.STILL:
+                    self._still(request)
+                case RequestKind.CINE_START:
+                    self._start_cine(request)
+                case RequestKind.CINE_STOP:
+                    self._stop_cine(request)
+                case RequestKind.RETROSPECTIVE:
+                    self._last_seconds(request)
+        except GatewayError as error:
+            self._station.logger.warning("%s", error, extra={"EXAM": str(request.exam_id), "CODE": error.code})
+            self._box.spool.requests.missed(request.request_id, error)
+
+    def _still(self, request: Request) -> None:
+        step = self._box.spool.exams.get(request.exam_id)
+        shot = self._wait_for(lambda: self._source.frame_at(request.pressed_ns))
+        pixels = self._chain(shot.frame.format, step.profile)
+        picture = self._run(pixels, shot)
+        is_grey = pixels.is_grey(picture)
+        stored = pixels.to_grey(picture) if is_grey else picture
+        capture = self._begin(step, CaptureKind.STILL, shot.frame.captured_ns)
+        self._keep(
+            request,
+            Plan(
+                step=step,
+                capture=capture,
+                profile=self.profile_of(step.profile),
+                format=shot.frame.format,
+                pixels=pixels,
+            ),
+            stored,
+            is_grey=is_grey,
+        )
+        self._thumbnail(capture, stored)
+
+    def _keep(self, request: Request, plan: Plan, stored: Pixels, *, is_grey: bool) -> None:
+        """Make the still durable, its capture complete and its press answered, in one transaction."""
+        spool, profile = self._box.spool, plan.profile
+
+        def answered() -> None:
+            exams.finish_capture(spool, plan.capture)
+            spool.requests.done(request.request_id, plan.capture.number)
+
+        segment = compose.Segment(
+            step=plan.step,
+            capture=plan.capture,
+            equipment=profile.equipment,
+            object=profile.object,
+            captured_ns=plan.capture.started_ns,
+        )
+        picture = recording.picture_of(plan.pixels, plan.format, profile, is_grey=is_grey)
+        frame = codecs.encode(stored, profile.object.compression)
+        try:
+            compose.store_picture(self._box, segment, picture, [frame], also=answered)
+        except GatewayError as error:
+            spool.captures.set_state(plan.step.exam_id, plan.capture.number, CaptureState.LOST, str(error))
+            raise
+
+    def _run(self, pixels: Chain, shot: Shot) -> Pixels:
+        """Run the chain on one picture; an interlaced one may look at its neighbours."""
+        if not pixels.is_interlaced:
+            return pixels.run(None, shot.frame.data, None)
+        near = self._wait_for(lambda: self._source.neighbours(shot))
+        before, after = near.previous, near.following
+        return pixels.run(before.data if before else None, shot.frame.data, after.data if after else None)
+
+    def _start_cine(self, request: Request) -> None:
+        if self._recording() is not None:
+            raise ExamError(problem="it is recording already")
+        self._cine = self._record(request, CaptureKind.CINE, self._source.subscribe(request.pressed_ns))
+
+    def _stop_cine(self, request: Request) -> None:
+        cine = self._recording()
+        if cine is None:
+            raise ExamError(problem="nothing is being recorded")
+        cine.stop(request.pressed_ns)
+        self._cine = None
+        self._box.spool.requests.done(request.request_id, cine.plan.capture.number)
+
+    def _last_seconds(self, request: Request) -> None:
+        from_ns = request.pressed_ns - int(self._settings.retrospective_s * 1e9)
+        self._record(request, CaptureKind.RETROSPECTIVE, self._source.frames_between(from_ns, request.pressed_ns))
+
+    def _record(self, request: Request, kind: CaptureKind, reader: Reader) -> Recording:
+        """Begin a capture with the first picture of `reader`; it goes on in a thread of its own."""
+        step = self._box.spool.exams.get(request.exam_id)
+        first = self._wait_for(reader.take)
+        if isinstance(first, Ended):
+            raise first.error or NoPictureThen(device=self._station.name, problem="there was none in the last seconds")
+        plan = Plan(
+            step=step,
+            capture=self._begin(step, kind, first.frame.captured_ns),
+            profile=self.profile_of(step.profile),
+            format=reader.format,
+            pixels=self._chain(reader.format, step.profile),
+        )
+        made = Recording(self._station, plan, chained((first,), reader), reader, self._thumbnail)
+        self._recordings.append(made)
+        made.start()
+        self._box.spool.requests.done(request.request_id, plan.capture.number)
+        return made
+
+    def _begin(self, step: PerformedStep, kind: CaptureKind, captured_ns: int) -> Capture:
+        box, name = self._box, self._station.name
+        return exams.begin_capture(box.spool, box.clock, step.exam_id, kind, name, captured_ns=captured_ns)
+
+    # ---- what they share ----
+
+    def _recording(self) -> Recording | None:
+        """Return the cine that records now."""
+        return self._cine if self._cine is not None and self._cine.is_alive() else None
+
+    def _is_running(self, step: PerformedStep) -> bool:
+        running = self._box.spool.exams.running(self._station.name)
+        return running is not None and running.exam_id == step.exam_id
+
+    def _chain(self, fmt: FrameFormat, profile: str) -> Chain:
+        key = (fmt, profile)
+        if key not in self._chains:
+            found = self.profile_of(profile)
+            self._chains[key] = chains.build(fmt, found.chain, top_field_first=found.input.top_field_first)
+        return self._chains[key]
+
+    def _wait_for(self, look: Callable[[], T | Wait]) -> T:
+        """Look until the answer is there; a picture that does not come within a second does not come."""
+        until = time.monotonic() + PICTURE_S
+        while isinstance(found := look(), Wait):
+            if time.monotonic() > until:
+                raise NoPictureThen(device=self._station.name, problem="no picture followed")
+            time.sleep(POLL_S)
+        return found
+
+    def _newest(self) -> Frame | None:
+        """Return a copy of the picture that covers this moment, if there is one."""
+        try:
+            shot = self._source.frame_at(self._box.clock.monotonic_ns() - self._lag_ns())
+        except GatewayError:
+            return None
+        return None if isinstance(shot, Wait) else shot.frame
+
+    def _lag_ns(self) -> int:
+        """Look back by two intervals: that moment is covered for sure."""
+        return 2 * self._source.ring.format.frame_interval_ns
+
+    def _publish(self) -> None:
+        frame = self._newest()
+        if frame is None:
+            return
+        picture = self._chain(frame.format, self._settings.profile).preview(frame.data, PREVIEW_COLUMNS)
+        live.write_preview(self._box.site.run, self._station.name, codecs.jpeg(picture, PREVIEW_QUALITY))
+
+    def _thumbnail(self, capture: Capture, pixels: Pixels) -> None:
+        path = self._box.spool.thumbnail_path(capture.exam_id, capture.number)
+        picture = pixels if pixels.ndim == COLOUR_DIMENSIONS else pixels[..., None]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(codecs.jpeg(chains.shrink(picture, THUMBNAIL_COLUMNS), PREVIEW_QUALITY))
+
+    def _edge(self, event: SignalEdge) -> None:
+        name = self._station.name
+        text = str(event.error) if event.error is not None else ""
+        self._box.spool.history.add(f"grabber {name}", f"{event.was} to {event.now}", text=text)
+        self._say()
+
+    def _say(self) -> None:
+        cine = self._recording()
+        number = cine.plan.capture.number if cine else 0
+        since_ns = cine.plan.capture.started_ns if cine else 0
+        live.write_status(
+            self._box.site.run,
+            self._source.status(self._station.name, recording=number, recording_since_ns=since_ns),
+        )
+
+
+def open_grabber(device: str, profile: ModalityProfile, station: Station) -> Grabber:
+    """Open what the configuration names: a device node, or a simulator that plays one."""
+    if device.startswith(SIMULATOR):
+        control = station.box.site.run / "sim" / station.name
+        return simulated.open(device.removeprefix(SIMULATOR), station.box.clock, control=control)
+    return grabber.open(device, profile.input)

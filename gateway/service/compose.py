@@ -1,0 +1,150 @@
+"""Pictures and readings of a capture to Instances in the spool: the values are moved between rooms here.
+
+One place says which words an object carries, so that a still, a cine that a power cut ended and a header rewritten after
+an identification agree. UIDs follow law 2; bytes are durable and their row committed before anything returns (law 1).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, structs
+
+from gateway import exam as exams
+from gateway import uids
+from gateway.clock import BUILT_AT, Clock
+from gateway.config import Site
+from gateway.model import Capture, CaptureKind, Equipment, Instance, PerformedStep
+from gateway.objects import image, sr
+from gateway.objects.words import Words, Written
+from gateway.profile import ObjectKind
+from gateway.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from gateway.model import Observation, Picture
+    from gateway.objects.words import Sink
+
+SERIES: Final = {"image": 1, "cine": 1, "sr": 2}
+"""Series Number of each kind of object; stills and cines of an exam are one series."""
+
+SEGMENT_NUMBERS: Final = 1000
+"""Instance Numbers of a capture: its own number, then number x 1000 + segment for the segments after the first."""
+
+
+class Box(Struct, frozen=True, kw_only=True):
+    """One gateway at work: what every service has in hand."""
+
+    site: Site
+    spool: Spool
+    clock: Clock
+
+
+class Segment(Struct, frozen=True, kw_only=True):
+    """One segment of one capture, and whose pictures or values they are."""
+
+    step: PerformedStep
+    capture: Capture
+    equipment: Equipment
+    object: ObjectKind
+    captured_ns: int
+    """CLOCK_MONOTONIC of its first frame, or of its last value."""
+    number: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What its UIDs are derived from."""
+        if self.capture.kind is CaptureKind.READING:
+            return "sr"
+        return "image" if self.capture.kind is CaptureKind.STILL else "cine"
+
+
+def words(site: Site, segment: Segment) -> Words:
+    """Return what a segment says beside its pixels.
+
+    While the clock is in doubt, dates count from the day this software was made: such an object is HELD, and gets its
+    true dates in a new header before it may leave (law 6).
+    """
+    step, number, kind = segment.step, segment.capture.number, segment.kind
+    return Words(
+        exam=step if step.started_at >= BUILT_AT else structs.replace(step, started_at=BUILT_AT),
+        equipment=segment.equipment,
+        object=segment.object,
+        station=site.station,
+        sop_instance_uid=uids.instance(step.exam_id, kind, number, segment.number),
+        series_instance_uid=uids.series(step.exam_id, "image" if kind == "cine" else kind),
+        series_number=SERIES[kind],
+        instance_number=number if segment.number == 0 else number * SEGMENT_NUMBERS + segment.number,
+        captured_at=_captured_at(segment),
+    )
+
+
+def store_picture(
+    box: Box,
+    segment: Segment,
+    picture: Picture,
+    frames: Iterable[bytes],
+    *,
+    reserve_bytes: int = 0,
+    also: Callable[[], None] | None = None,
+) -> Instance:
+    """Write a segment as an image object, durable and admitted when this returns; `also` is done in that transaction."""
+    says = words(box.site, segment)
+    wrote = _Wrote(lambda sink: image.write(sink, says, picture, frames), segment.object.modality, picture.frame_count)
+    return _store(box, segment, says, wrote, reserve_bytes, also)
+
+
+def store_readings(
+    box: Box, segment: Segment, observations: tuple[Observation, ...], *, also: Callable[[], None] | None = None
+) -> Instance:
+    """Write a set of readings as a Comprehensive SR, durable and admitted when this returns; `also` as above."""
+    says = words(box.site, segment)
+    wrote = _Wrote(lambda sink: sr.write(sink, says, observations), "SR", 1)
+    return _store(box, segment, says, wrote, 0, also)
+
+
+class _Wrote(Struct, frozen=True):
+    write: Callable[[Sink], Written]
+    modality: str
+    frame_count: int
+
+
+def _store(
+    box: Box, segment: Segment, says: Words, wrote: _Wrote, reserve_bytes: int, also: Callable[[], None] | None
+) -> Instance:
+    """Make the bytes durable, then their row and what goes with it in one transaction, while the part is still ours."""
+    with box.spool.blobs.part(reserve_bytes) as part:
+        written = wrote.write(part)
+        blob, size_bytes = part.commit()
+        instance = Instance(
+            sop_instance_uid=written.sop_instance_uid,
+            sop_class_uid=written.sop_class_uid,
+            transfer_syntax_uid=written.transfer_syntax_uid,
+            study_instance_uid=segment.step.study_instance_uid,
+            series_instance_uid=says.series_instance_uid,
+            blob=blob,
+            size_bytes=size_bytes,
+            data_digest=written.data_digest,
+            revision=segment.step.identity_revision,
+            exam_id=segment.step.exam_id,
+            capture=segment.capture.number,
+            segment=segment.number,
+            kind=segment.kind,
+            modality=wrote.modality,
+            frame_count=wrote.frame_count,
+            stored_at=box.clock.now(),
+        )
+        with box.spool.transaction():
+            exams.keep(box.spool, box.clock, instance, box.site)
+            if also is not None:
+                also()
+    return instance
+
+
+def _captured_at(segment: Segment) -> datetime:
+    capture, step = segment.capture, segment.step
+    at = capture.started_at + timedelta(microseconds=(segment.captured_ns - capture.started_ns) // 1000)
+    return at if at >= BUILT_AT else BUILT_AT + max(at - step.started_at, timedelta(0))
