@@ -1,0 +1,283 @@
+"""Pictures to the bytes of one compressed frame and back: the one door to imagecodecs.
+
+The rule: what is encoded here decodes to the same samples, bit for bit; and any bytes at all decode to an array or
+raise CodecError. Before a decoder sees a stream, its own header must claim the rows, columns and samples that the
+object claims, so that a hostile one cannot ask for memory, and it must be whole: libjpeg paints grey over what is
+missing and says nothing. PS3.5 8.2 and A.4; RLE PS3.5 annex G.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+
+from gateway.errors import CodecError
+from gateway.pixels import streams
+
+Pixels = npt.NDArray[Any]
+Result = TypeVar("Result")
+Compression = Literal["none", "rle", "jpeg-ls", "jpeg2000", "htj2k", "jpeg-lossless"]
+
+TRANSFER_SYNTAXES: Mapping[str, str] = MappingProxyType(
+    {
+        "none": "1.2.840.10008.1.2.1",
+        "rle": "1.2.840.10008.1.2.5",
+        "jpeg-lossless": "1.2.840.10008.1.2.4.70",
+        "jpeg-ls": "1.2.840.10008.1.2.4.80",
+        "jpeg2000": "1.2.840.10008.1.2.4.90",
+        "htj2k": "1.2.840.10008.1.2.4.201",
+    }
+)
+"""What can be encoded, all of it lossless: a profile's word to the UID."""
+
+ENCODABLE = frozenset(TRANSFER_SYNTAXES.values())
+
+NATIVE_LITTLE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"})
+NATIVE_BIG = "1.2.840.10008.1.2.2"
+RLE = "1.2.840.10008.1.2.5"
+JPEG_DCT = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
+JPEG_LOSSLESS = frozenset({"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"})
+JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
+JPEG_2000 = frozenset({"1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"})
+HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
+JPEG_XL = frozenset({"1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112"})
+DECODABLE = (
+    NATIVE_LITTLE | {NATIVE_BIG, RLE} | JPEG_DCT | JPEG_LOSSLESS | JPEG_LS | JPEG_2000 | HTJ2K | JPEG_XL
+)  # fmt: skip
+
+LARGEST_FRAME_BYTES = 1 << 30
+"""A frame that claims more is refused."""
+
+
+def transfer_syntax(compression: str) -> str:
+    """Return the UID of a profile's word for a compression; raises CodecError."""
+    if compression not in TRANSFER_SYNTAXES:
+        raise CodecError(codec=compression, problem="nothing here encodes it")
+    return TRANSFER_SYNTAXES[compression]
+
+
+def photometric(compression: str, samples: int) -> str:
+    """Return the PhotometricInterpretation of frames encoded here from grey or RGB pictures.
+
+    JPEG 2000 and HTJ2K code RGB with their reversible colour transform: YBR_RCT (PS3.5 8.2.4).
+    """
+    if samples == 1:
+        return "MONOCHROME2"
+    return "YBR_RCT" if compression in {"jpeg2000", "htj2k"} else "RGB"
+
+
+def encode(array: Pixels, compression: str, bits_stored: int | None = None) -> bytes:
+    """Return one frame, losslessly. `array`: (rows, columns) or (rows, columns, 3), 8- or 16-bit integers.
+
+    `bits_stored` says how many of 16 bits are used: only native, RLE and JPEG 2000 can say so; for the others it raises
+    CodecError, as their streams would state more bits than the object does. JPEG-LS and JPEG lossless carry signed samples
+    as the bits they are (two's complement), since their streams have no sign.
+    """
+    uid = transfer_syntax(compression)
+    return encode_as(array, uid, bits_stored)
+
+
+def encode_as(array: Pixels, transfer_syntax_uid: str, bits_stored: int | None = None) -> bytes:
+    """Do what `encode` does, for a UID in ENCODABLE."""
+    if transfer_syntax_uid not in ENCODABLE:
+        raise CodecError(codec=transfer_syntax_uid, problem="nothing here encodes it")
+    compression = next(name for name, uid in TRANSFER_SYNTAXES.items() if uid == transfer_syntax_uid)
+    if array.dtype.kind not in "iu" or array.dtype.itemsize > 2 or not _is_picture(array):
+        raise CodecError(codec=compression, problem=f"a frame of {array.dtype} {array.shape} is not a picture")
+    bits = array.dtype.itemsize * 8
+    if (bits_stored or bits) != bits and compression in {"htj2k", "jpeg-ls", "jpeg-lossless"}:
+        raise CodecError(codec=compression, problem=f"it cannot say that {bits_stored} of {bits} bits are used")
+    pixels = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if compression in {"jpeg-ls", "jpeg-lossless"}:
+        pixels = pixels.view(f"u{pixels.dtype.itemsize}")
+    return bytes(_encoded(pixels, compression, bits_stored or bits))
+
+
+def decode(  # noqa: PLR0913  the object's own attributes
+    data: bytes,
+    transfer_syntax_uid: str,
+    rows: int,
+    columns: int,
+    samples: int,
+    bits: int,
+    signed: bool = False,  # noqa: FBT001, FBT002  the order of the object's own attributes
+    *,
+    photometric: str = "",
+    is_planar: bool = False,
+) -> Pixels:
+    """Return one frame: (rows, columns) or (rows, columns, samples), 8- or 16-bit integers as `bits` and `signed` say.
+
+    `bits` are Bits Allocated, 8 or 16. A codec's own colour transform is undone (YBR_RCT and YBR_ICT come back as RGB); a
+    lossy JPEG whose components are Y'CbCr comes back as RGB, which the stream decides unless `photometric` does.
+    `is_planar` is Planar Configuration, and matters only for native frames. Raises CodecError.
+    """
+    wanted = streams.Header(rows, columns, samples, bits)
+    _refuse(wanted, transfer_syntax_uid)
+    if transfer_syntax_uid in NATIVE_LITTLE or transfer_syntax_uid == NATIVE_BIG:
+        return _native(
+            data, wanted, ">" if transfer_syntax_uid == NATIVE_BIG else "<", is_signed=signed, is_planar=is_planar
+        )
+    if transfer_syntax_uid == RLE:
+        return _typed(_rle_decode(data, wanted), wanted, bits, is_signed=signed)
+    stated = streams.checked(data, _NAMES[transfer_syntax_uid], wanted)
+    pixels = _decoded(data, transfer_syntax_uid, photometric)
+    if pixels.shape != _shape(wanted):
+        raise CodecError(codec=_NAMES[transfer_syntax_uid], problem=f"it holds {pixels.shape}, not {_shape(wanted)}")
+    return _typed(pixels, wanted, stated.bits, is_signed=signed)
+
+
+def jpeg(array: Pixels, quality: int) -> bytes:
+    """Return a JPEG for the screen (preview, thumbnail); `array` is 8-bit grey or RGB, `quality` 1 to 100."""
+    if array.dtype != np.uint8 or not _is_picture(array):
+        raise CodecError(codec="jpeg", problem=f"a frame of {array.dtype} {array.shape} is not a picture")
+    return bytes(_called("jpeg", imagecodecs.jpeg8_encode, np.ascontiguousarray(array), level=quality))
+
+
+def load_all() -> None:
+    """Run every encoder and its decoder once on a tiny picture: their libraries are loaded when first used."""
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for compression, uid in TRANSFER_SYNTAXES.items():
+        decode(encode(picture, compression), uid, 8, 8, 3, 8)
+    jpeg(picture, 80)
+
+
+def _is_picture(array: Pixels) -> bool:
+    is_shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    return is_shaped and all(0 < side <= 0xFFFF for side in array.shape)
+
+
+def _shape(wanted: streams.Header) -> tuple[int, ...]:
+    return (wanted.rows, wanted.columns) if wanted.samples == 1 else (wanted.rows, wanted.columns, wanted.samples)
+
+
+def _refuse(wanted: streams.Header, uid: str) -> None:
+    """Refuse what no decoder here can make: better before it tries."""
+    if uid not in DECODABLE:
+        raise CodecError(codec=uid, problem="nothing here decodes it")
+    if wanted.samples not in {1, 3} or wanted.bits not in {8, 16}:
+        raise CodecError(codec=uid, problem=f"{wanted.samples} samples of {wanted.bits} bits are not decoded here")
+    if not (0 < wanted.rows <= 0xFFFF and 0 < wanted.columns <= 0xFFFF) or wanted.size_bytes > LARGEST_FRAME_BYTES:
+        raise CodecError(codec=uid, problem=f"a frame of {wanted.columns}x{wanted.rows} is not decoded here")
+
+
+def _called(codec: str, function: Callable[..., Result], data: bytes | Pixels, **options: object) -> Result:
+    """Call into imagecodecs: whatever it raises becomes a CodecError that names the codec."""
+    try:
+        return function(data, **options)
+    except _REFUSALS as refusal:
+        raise CodecError(codec=codec, problem=str(refusal)) from refusal
+
+
+def _encoded(pixels: Pixels, compression: str, bits: int) -> bytes | bytearray:
+    match compression:
+        case "none":
+            return pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+        case "rle":
+            return _rle_encode(pixels)
+        case "jpeg-ls":
+            return _called(compression, imagecodecs.jpegls_encode, pixels)
+        case "jpeg-lossless":
+            options: dict[str, object] = {"lossless": True, "predictor": 1, "bitspersample": bits}
+            return _called(compression, imagecodecs.jpeg8_encode, pixels, **options)
+        case "jpeg2000":
+            options = {"codecformat": "j2k", "level": 0, "reversible": True, "mct": True, "bitspersample": bits}
+            return _called(compression, imagecodecs.jpeg2k_encode, pixels, numthreads=1, **options)
+        case _:
+            return _called(compression, imagecodecs.htj2k_encode, pixels, reversible=True)
+
+
+def _decoded(data: bytes, uid: str, photometric: str) -> Pixels:
+    name = _NAMES[uid]
+    if uid in JPEG_DCT:
+        space = {"": None, "RGB": "RGB"}.get(photometric, "YCBCR" if photometric.startswith("YBR") else None)
+        pixels = _called(name, imagecodecs.jpeg8_decode, data, colorspace=space)
+    elif uid in JPEG_LOSSLESS:
+        pixels = _called(name, imagecodecs.jpeg8_decode, data)
+    elif uid in JPEG_LS:
+        pixels = _called(name, imagecodecs.jpegls_decode, data)
+    elif uid in JPEG_2000:
+        pixels = _called(name, imagecodecs.jpeg2k_decode, data, numthreads=1)
+    elif uid in HTJ2K:
+        pixels = _called(name, imagecodecs.htj2k_decode, data)
+    else:
+        pixels = _called(name, imagecodecs.jpegxl_decode, data, numthreads=1)
+    return np.asarray(pixels)
+
+
+def _typed(pixels: Pixels, wanted: streams.Header, precision: int, *, is_signed: bool) -> Pixels:
+    """Give samples the object's type; where the stream had no sign, the highest bit of its precision is the sign."""
+    kind = np.dtype(f"{'i' if is_signed else 'u'}{wanted.bits // 8}")
+    if is_signed and pixels.dtype.kind == "u" and precision < wanted.bits:
+        shift = wanted.bits - precision
+        return np.ascontiguousarray((pixels.astype(kind) << shift) >> shift)
+    return np.ascontiguousarray(pixels.astype(kind, copy=False))
+
+
+def _native(data: bytes, wanted: streams.Header, order: str, *, is_signed: bool, is_planar: bool) -> Pixels:
+    """Return the samples as they lie (PS3.5 8.1): interleaved, or plane after plane; one byte of padding is allowed."""
+    if not 0 <= len(data) - wanted.size_bytes <= 1:
+        raise CodecError(codec="native", problem=f"a frame has {len(data)} bytes instead of {wanted.size_bytes}")
+    kind = np.dtype(f"{order}{'i' if is_signed else 'u'}{wanted.bits // 8}")
+    flat = np.frombuffer(data, kind, wanted.rows * wanted.columns * wanted.samples)
+    if is_planar and wanted.samples == 3:
+        pixels = flat.reshape(3, wanted.rows, wanted.columns).transpose(1, 2, 0)
+    else:
+        pixels = flat.reshape(_shape(wanted))
+    return np.ascontiguousarray(pixels, dtype=kind.newbyteorder("="))
+
+
+def _rle_encode(pixels: Pixels) -> bytes:
+    """Code each byte of each sample as a segment, most significant first, row by row (PS3.5 G.2 to G.5)."""
+    rows, columns = pixels.shape[:2]
+    big = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(">"))).view(np.uint8)
+    planes = big.reshape(rows, columns, -1).transpose(2, 0, 1)
+    segments = [_called("rle", imagecodecs.packbits_encode, plane.copy(), axis=-1) for plane in planes]
+    padded = [segment + bytes(len(segment) % 2) for segment in segments]
+    starts = [64 + sum(map(len, padded[:number])) for number in range(len(padded))]
+    return struct.pack("<16L", len(padded), *starts, *[0] * (15 - len(padded))) + b"".join(padded)
+
+
+def _rle_decode(data: bytes, wanted: streams.Header) -> Pixels:
+    """Decode the segments of a frame; each must hold exactly one byte of every pixel, padding apart."""
+    count = wanted.samples * wanted.bits // 8
+    header = struct.unpack("<16L", data[:64]) if len(data) >= 64 else (0,) * 16
+    starts = (*header[1 : count + 1], len(data))
+    if header[0] != count or starts[0] != 64 or any(a >= b for a, b in pairwise(starts)):
+        raise CodecError(codec="rle", problem="its header does not fit its samples")
+    pixel_count = wanted.rows * wanted.columns
+    planes = np.empty((count, pixel_count), np.uint8)
+    for plane, start, end in zip(planes, starts[:-1], starts[1:], strict=True):
+        plane[:] = _unpacked(data[start:end], pixel_count)
+    big = planes.reshape(wanted.samples, wanted.bits // 8, wanted.rows, wanted.columns).transpose(2, 3, 0, 1)
+    samples = np.ascontiguousarray(big).view(f">u{wanted.bits // 8}")
+    return samples.reshape(_shape(wanted)).astype(f"u{wanted.bits // 8}")
+
+
+def _unpacked(segment: bytes, count: int) -> Pixels:
+    """Return the first `count` bytes of a PackBits segment; what follows them is padding."""
+    found = np.frombuffer(_called("rle", imagecodecs.packbits_decode, segment), np.uint8)
+    if found.size < count:
+        raise CodecError(codec="rle", problem=f"a segment ends after {found.size} of {count} bytes")
+    return found[:count]
+
+
+_REFUSALS = (ValueError, TypeError, RuntimeError, MemoryError, OverflowError, struct.error)
+"""What imagecodecs raises; its own errors are RuntimeErrors."""
+
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(JPEG_DCT, "JPEG"),
+        **dict.fromkeys(JPEG_LOSSLESS, "JPEG lossless"),
+        **dict.fromkeys(JPEG_LS, "JPEG-LS"),
+        **dict.fromkeys(JPEG_2000, "JPEG 2000"),
+        **dict.fromkeys(HTJ2K, "HTJ2K"),
+        **dict.fromkeys(JPEG_XL, "JPEG XL"),
+    }
+)

@@ -1,0 +1,449 @@
+"""Arrays and scalars to arrays: the loops that touch every sample, compiled by Numba.
+
+The rule: every kernel is held to a float64 twin in tests/pixels/naive.py, and every one that Python calls has its
+signature written here, so that nothing is ever compiled while an exam runs: importing this module compiles them, or
+loads them from the cache. Colour follows ITU-R BT.601, BT.709 and BT.2020 with 5 fractional bits in 16-bit integers.
+
+How the loops are written, and why. LLVM turns a loop into SIMD when it reads and writes with unit stride, has no
+branch, and stores to one array: so each row is taken apart into planar rows (`take`), every step is a short loop over
+planar rows, and one last loop (`weave_rgb`) interleaves them. Indices are unsigned (`usize`), because Numba tests a
+signed one for being negative, and integers are narrowed after each operation, because Numba widens all to 64 bits.
+`i16(i32(a) * i32(b) >> 16)` is one SIMD instruction (the high half of a product).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, types
+
+Array = npt.NDArray[Any]
+"""A row of bytes, or of 16-bit numbers; the signatures of what Python calls say exactly."""
+
+FLAGS: dict[str, Any] = {"nogil": True, "fastmath": False, "boundscheck": False, "error_model": "numpy"}
+"""How every kernel is compiled; never `parallel`: the threads belong to the service."""
+
+u8, i16, i32, f32, usize = np.uint8, np.int16, np.int32, np.float32, np.uintp
+
+_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+_PICTURE = types.Array(types.uint8, 3, "C", readonly=True)
+_PICTURE_OUT = types.Array(types.uint8, 3, "C")
+_GREY_OUT = types.Array(types.uint8, 2, "C")
+_OFFSETS = types.Array(types.int64, 2, "C", readonly=True)
+_RECTANGLES = types.Array(types.int64, 2, "C", readonly=True)
+_COEFFICIENTS = types.Array(types.int16, 1, "C", readonly=True)
+
+YCC_HALF, YCC_FULL, RGB = 0, 1, 2
+"""What the three planes are: Y'CbCr with one chroma sample for two luma samples, with one for each, or R'G'B'."""
+
+part = njit(**FLAGS)
+"""A loop that kernels are made of: compiled into each of them."""
+
+
+def kernel(*signature: Any) -> Any:
+    """Compile now, for these argument types only, or load from the cache."""
+    return njit(types.void(*signature), cache=True, **FLAGS)
+
+
+# ---- rows ----
+
+
+@part
+def take(raw: Array, at: int, step: int, count: int, spare: Array, into: Array) -> None:
+    """Take every `step`-th byte from `at` on; step 0 leaves `into` as it is. `spare` holds 2 x count bytes."""
+    begin = usize(at)
+    if step == 1:
+        for i in range(usize(count)):
+            into[i] = raw[begin + i]
+    elif step == 2:
+        for i in range(usize(count)):
+            into[i] = raw[begin + usize(2) * i]
+    elif step == 3:
+        for i in range(usize(count)):
+            into[i] = raw[begin + usize(3) * i]
+    elif step == 4:  # in two steps of 2, which LLVM has shuffles for
+        for i in range(usize(2 * count - 1)):
+            spare[i] = raw[begin + usize(2) * i]
+        for i in range(usize(count)):
+            into[i] = spare[usize(2) * i]
+
+
+@part
+def scale_luma(plane: Array, offset: int, gain: int, count: int, into: Array) -> None:
+    """(Y' - offset) x gain, in 32nds of a level, plus half a level; gain is in 16384ths."""
+    black, factor = i16(offset), i32(i16(gain))
+    for i in range(usize(count)):
+        level = i16(i16(i16(plane[i]) - black) << i16(7))
+        into[i] = i16(i16(i32(i32(level) * factor) >> i32(16)) + i16(16))
+
+
+@part
+def scale_chroma(plane: Array, gain: int, count: int, into: Array) -> None:
+    """(C - 128) x gain, in 32nds of a level; gain is in 8192nds."""
+    factor = i32(i16(gain))
+    for i in range(usize(count)):
+        level = i16(i16(i16(plane[i]) - i16(128)) << i16(8))
+        into[i] = i16(i32(i32(level) * factor) >> i32(16))
+
+
+@part
+def add(more: Array, count: int, into: Array) -> None:
+    """Add one row to another."""
+    for i in range(usize(count)):
+        into[i] = i16(into[i] + more[i])
+
+
+@part
+def replicate(half: Array, count: int, into: Array) -> None:
+    """Give each chroma sample to the two pixels it covers."""
+    for i in range(usize(count)):
+        into[usize(2) * i] = half[i]
+        into[usize(2) * i + usize(1)] = half[i]
+
+
+@part
+def to_level(luma: Array, chroma: Array, count: int, into: Array) -> None:
+    """Sum in 32nds of a level to a level, 0 to 255."""
+    for i in range(usize(count)):
+        level = i16(i16(luma[i] + chroma[i]) >> i16(5))
+        into[i] = u8(min(max(level, i16(0)), i16(255)))
+
+
+@part
+def weave_rgb(red: Array, green: Array, blue: Array, first: int, count: int, into: Array) -> None:
+    """Three planar rows, from `first` on, to one row of pixels."""
+    begin = usize(first)
+    for i in range(usize(count)):
+        into[usize(3) * i] = red[begin + i]
+        into[usize(3) * i + usize(1)] = green[begin + i]
+        into[usize(3) * i + usize(2)] = blue[begin + i]
+
+
+@part
+def colour_row(
+    kind: int, planes: Array, colour: Array, count: int, luma: Array, chroma: Array, wide: Array, rgb: Array
+) -> None:
+    """Three planar rows to planar R'G'B'; `colour` is (offset, gain, V to red, U to green, V to green, U to blue)."""
+    if kind == RGB:
+        wide[:] = 0
+        for plane in range(3):
+            scale_luma(planes[plane], colour[0], colour[1], count, luma)
+            to_level(luma, wide, count, rgb[plane])
+        return
+    half = (count + 1) // 2 if kind == YCC_HALF else count
+    scale_luma(planes[0], colour[0], colour[1], count, luma)
+    for plane in range(3):
+        if plane == 0:
+            scale_chroma(planes[2], colour[2], half, chroma[0])
+        elif plane == 1:
+            scale_chroma(planes[1], colour[3], half, chroma[0])
+            scale_chroma(planes[2], colour[4], half, chroma[1])
+            add(chroma[1], half, chroma[0])
+        else:
+            scale_chroma(planes[1], colour[5], half, chroma[0])
+        if kind == YCC_HALF:
+            replicate(chroma[0], half, wide)
+            to_level(luma, wide, count, rgb[plane])
+        else:
+            to_level(luma, chroma[0], count, rgb[plane])
+
+
+# ---- de-interlacing: one missing row of one plane ----
+
+
+@part
+def average(above: Array, below: Array, count: int, into: Array) -> None:
+    """The middle of two rows, halves downwards."""
+    for i in range(usize(count)):
+        into[i] = u8(i16(i16(above[i]) + i16(below[i])) >> i16(1))
+
+
+@part
+def distance(one: Array, other: Array, count: int, into: Array) -> None:
+    """Half the difference of two rows."""
+    for i in range(usize(count)):
+        into[i] = i16(abs(i16(i16(one[i]) - i16(other[i]))) >> i16(1))
+
+
+@part
+def raise_to_distances(one: Array, other: Array, third: Array, fourth: Array, count: int, into: Array) -> None:
+    """Raise to the mean difference of two pairs of rows."""
+    for i in range(usize(count)):
+        first = i16(abs(i16(i16(one[i]) - i16(other[i]))))
+        second = i16(abs(i16(i16(third[i]) - i16(fourth[i]))))
+        into[i] = max(into[i], i16(i16(first + second) >> i16(1)))
+
+
+@part
+def middle(one: Array, other: Array, count: int, into: Array) -> None:
+    """The middle of two rows."""
+    for i in range(usize(count)):
+        into[i] = i16(i16(i16(one[i]) + i16(other[i])) >> i16(1))
+
+
+@part
+def step_from(one: Array, other: Array, row: Array, count: int, into: Array) -> None:
+    """How far the middle of two rows lies above a third."""
+    for i in range(usize(count)):
+        into[i] = i16(i16(i16(i16(one[i]) + i16(other[i])) >> i16(1)) - i16(row[i]))
+
+
+@part
+def low_bound(now: Array, above: Array, below: Array, up: Array, down: Array, count: int, into: Array) -> None:
+    """The yadif minimum: min(now - below, now - above, max(up, down))."""
+    for i in range(usize(count)):
+        steps = min(i16(now[i] - i16(below[i])), i16(now[i] - i16(above[i])))
+        into[i] = min(steps, max(up[i], down[i]))
+
+
+@part
+def high_bound(now: Array, above: Array, below: Array, up: Array, down: Array, count: int, into: Array) -> None:
+    """The yadif maximum: max(now - below, now - above, min(up, down))."""
+    for i in range(usize(count)):
+        steps = max(i16(now[i] - i16(below[i])), i16(now[i] - i16(above[i])))
+        into[i] = max(steps, min(up[i], down[i]))
+
+
+@part
+def raise_to_bounds(low: Array, high: Array, count: int, into: Array) -> None:
+    """Raise to the larger of the minimum and the negated maximum."""
+    for i in range(usize(count)):
+        into[i] = max(into[i], low[i], i16(-high[i]))
+
+
+@part
+def edge_score(above: Array, below: Array, shift: int, count: int, into: Array) -> None:
+    """How badly three pixels above, moved by `shift`, match three below, moved the other way."""
+    a, b = usize(2 + shift), usize(2 - shift)
+    for i in range(usize(3), usize(count) - usize(3)):
+        j = i - usize(3)
+        left = i16(abs(i16(i16(above[j + a]) - i16(below[j + b]))))
+        centre = i16(abs(i16(i16(above[j + a + usize(1)]) - i16(below[j + b + usize(1)]))))
+        right = i16(abs(i16(i16(above[j + a + usize(2)]) - i16(below[j + b + usize(2)]))))
+        into[i] = i16(i16(left + centre) + right)
+
+
+@part
+def gate(score: Array, best: Array, count: int, into: Array) -> None:
+    """Keep a gate open where the score is better than the best."""
+    for i in range(usize(3), usize(count) - usize(3)):
+        into[i] = into[i] & i16(score[i] < best[i])
+
+
+@part
+def choose_score(is_better: Array, score: Array, count: int, best: Array) -> None:
+    """Where the gate is open, the score is the best."""
+    for i in range(usize(3), usize(count) - usize(3)):
+        best[i] = score[i] if is_better[i] != i16(0) else best[i]
+
+
+@part
+def choose_pixel(is_better: Array, above: Array, below: Array, shift: int, count: int, guess: Array) -> None:
+    """Where the gate is open, guess along the edge."""
+    a, b = usize(3 + shift), usize(3 - shift)
+    for i in range(usize(3), usize(count) - usize(3)):
+        j = i - usize(3)
+        along = u8(i16(i16(above[j + a]) + i16(below[j + b])) >> i16(1))
+        guess[i] = along if is_better[i] != i16(0) else guess[i]
+
+
+@part
+def guess_along_edges(above: Array, below: Array, count: int, rows: Array, guess: Array) -> None:
+    """Average across the missing row along the best of five directions; the three pixels at each side straight."""
+    average(above, below, count, guess)
+    if count < 7:
+        return
+    best, score, is_better = rows[0], rows[1], rows[2]
+    edge_score(above, below, 0, count, best)
+    for i in range(usize(count)):
+        best[i] = i16(best[i] - i16(1))
+    for side in (-1, 1):
+        is_better[:] = 1
+        for shift in (side, 2 * side):
+            edge_score(above, below, shift, count, score)
+            gate(score, best, count, is_better)
+            choose_score(is_better, score, count, best)
+            choose_pixel(is_better, above, below, shift, count, guess)
+
+
+@part
+def clamp(guess: Array, now: Array, reach: Array, count: int, into: Array) -> None:
+    """Keep the guess within `reach` of what stood there in time."""
+    for i in range(usize(count)):
+        low, high = i16(now[i] - reach[i]), i16(now[i] + reach[i])
+        into[i] = u8(min(max(i16(guess[i]), low), high))
+
+
+@part
+def bob_row(
+    current: Array, at: Array, row: int, step: int, count: int, spare: Array, lines: Array, into: Array
+) -> None:
+    """A missing row from the rows above and below it in the same field."""
+    up, down = beside(row, at.shape[0])
+    take(current, at[up], step, count, spare, lines[0])
+    take(current, at[down], step, count, spare, lines[1])
+    average(lines[0], lines[1], count, into)
+
+
+@part
+def beside(row: int, rows: int) -> tuple[int, int]:
+    """The rows above and below; at the picture's edge the one row twice."""
+    return (row - 1 if row > 0 else row + 1), (row + 1 if row + 1 < rows else row - 1)
+
+
+@part
+def adaptive_row(
+    previous: Array,
+    current: Array,
+    following: Array,
+    at: Array,
+    row: int,
+    step: int,
+    count: int,
+    spare: Array,
+    lines: Array,
+    work: Array,
+    guess: Array,
+    into: Array,
+) -> None:
+    """A missing row as yadif fills it: along edges, but never further from the past and the future than motion allows.
+
+    The row belongs to the later field, so that field of `previous` came before the kept one, that of `current` after.
+    """
+    rows = at.shape[0]
+    up, down = beside(row, rows)
+    take(current, at[up], step, count, spare, lines[0])
+    take(current, at[down], step, count, spare, lines[1])
+    take(previous, at[up], step, count, spare, lines[2])
+    take(previous, at[down], step, count, spare, lines[3])
+    take(following, at[up], step, count, spare, lines[4])
+    take(following, at[down], step, count, spare, lines[5])
+    take(previous, at[row], step, count, spare, lines[6])
+    take(current, at[row], step, count, spare, lines[7])
+    reach, now = work[0], work[1]
+    distance(lines[6], lines[7], count, reach)
+    raise_to_distances(lines[2], lines[0], lines[3], lines[1], count, reach)
+    raise_to_distances(lines[4], lines[0], lines[5], lines[1], count, reach)
+    middle(lines[6], lines[7], count, now)
+    if row != 1 and row != rows - 2:  # there the row two away is outside the picture
+        far_up, far_down = (row - 2 if row > 0 else 2), (row + 2 if row + 1 < rows else rows - 3)
+        take(previous, at[far_up], step, count, spare, lines[8])
+        take(current, at[far_up], step, count, spare, lines[9])
+        take(previous, at[far_down], step, count, spare, lines[10])
+        take(current, at[far_down], step, count, spare, lines[11])
+        step_from(lines[8], lines[9], lines[0], count, work[2])
+        step_from(lines[10], lines[11], lines[1], count, work[3])
+        low_bound(now, lines[0], lines[1], work[2], work[3], count, work[4])
+        high_bound(now, lines[0], lines[1], work[2], work[3], count, work[5])
+        raise_to_bounds(work[4], work[5], count, reach)
+    guess_along_edges(lines[0], lines[1], count, work[2:5], guess)
+    clamp(guess, now, reach, count, into)
+
+
+# ---- what Python calls ----
+
+WEAVE, BOB, ADAPTIVE = 0, 1, 2
+"""What is done with the rows of the later field: kept, made from the earlier field, or made as motion asks."""
+
+
+@kernel(
+    _BYTES, _BYTES, _BYTES, _OFFSETS, types.int64, types.int64, types.int64, types.int64, types.int64,
+    types.int64, types.int64, types.int64, _COEFFICIENTS, _PICTURE_OUT,
+)  # fmt: skip
+def to_rgb(previous: Array, current: Array, following: Array, at: Array, luma_step: int, chroma_step: int, kind: int, method: int, missing: int, first_row: int, taken: int, first: int, colour: Array, out: Array) -> None:  # fmt: skip
+    """Raw buffers to R'G'B', in one pass over the rows.
+
+    `at` (3, rows of the frame): where in a buffer each row of each plane begins, for the first column that is taken.
+    `taken` columns are processed, of which `first` are dropped on the left. `missing` is the parity of the rows to make.
+    """
+    rows, columns, _ = out.shape
+    flat = out.reshape(rows, 3 * columns)
+    width = taken + 1 & ~1
+    half = (taken + 1) // 2 if kind == YCC_HALF else taken
+    planes = np.full((3, width), 128, u8)
+    rgb = np.empty((3, width), u8)
+    spare, guess = np.empty(2 * width, u8), np.empty(width, u8)
+    luma, wide, chroma = np.empty(width, i16), np.empty(width, i16), np.empty((2, width), i16)
+    lines, work = np.empty((12, width), u8), np.empty((6, width), i16)
+    for line in range(rows):
+        row = first_row + line
+        for plane in range(3):
+            step = luma_step if plane == 0 else chroma_step
+            count = taken if plane == 0 else half
+            if step == 0:
+                continue
+            if method == WEAVE or row % 2 != missing:
+                take(current, at[plane, row], step, count, spare, planes[plane])
+            elif method == BOB:
+                bob_row(current, at[plane], row, step, count, spare, lines, planes[plane])
+            else:
+                adaptive_row(
+                    previous, current, following, at[plane], row, step, count, spare, lines, work, guess, planes[plane]
+                )
+        colour_row(kind, planes, colour, taken, luma, chroma, wide, rgb)
+        weave_rgb(rgb[0], rgb[1], rgb[2], first, columns, flat[line])
+
+
+@njit(types.int64(_PICTURE), cache=True, **FLAGS)
+def colourfulness(picture: Array) -> int:
+    """The largest difference between two of a pixel's three samples."""
+    rows, columns, _ = picture.shape
+    flat = picture.reshape(rows, 3 * columns)
+    red, green, blue = np.empty(columns, u8), np.empty(columns, u8), np.empty(columns, u8)
+    worst = i16(0)
+    for row in range(rows):
+        line = flat[row]
+        for i in range(usize(columns)):
+            red[i] = line[usize(3) * i]
+        for i in range(usize(columns)):
+            green[i] = line[usize(3) * i + usize(1)]
+        for i in range(usize(columns)):
+            blue[i] = line[usize(3) * i + usize(2)]
+        for i in range(usize(columns)):
+            low = min(i16(red[i]), i16(green[i]), i16(blue[i]))
+            high = max(i16(red[i]), i16(green[i]), i16(blue[i]))
+            worst = max(worst, i16(high - low))
+    return int(worst)
+
+
+@kernel(_PICTURE, _COEFFICIENTS, _GREY_OUT)
+def to_grey(picture: Array, weights: Array, out: Array) -> None:
+    """R'G'B' to luma; the weights are in 16384ths and sum to that, so that a grey pixel keeps its level exactly."""
+    rows, columns, _ = picture.shape
+    flat = picture.reshape(rows, 3 * columns)
+    red, green, blue = i32(weights[0]), i32(weights[1]), i32(weights[2])
+    for row in range(rows):
+        line, into = flat[row], out[row]
+        for i in range(usize(columns)):
+            at = usize(3) * i
+            level = i32(red * i32(line[at])) + i32(green * i32(line[at + usize(1)]))
+            level = i32(i32(level) + i32(blue * i32(line[at + usize(2)])))
+            into[i] = u8(i32(level + i32(8192)) >> i32(14))
+
+
+@kernel(_PICTURE, _PICTURE_OUT)
+def shrink(picture: Array, out: Array) -> None:
+    """Area average: each pixel is the mean of the part of the source that it covers, in any ratio from 1 down."""
+    rows, columns, samples = picture.shape
+    new_rows, new_columns, _ = out.shape
+    flat = picture.reshape(rows, columns * samples)
+    sums = np.empty(columns * samples, f32)
+    tall, wide = rows / new_rows, columns / new_columns
+    for line in range(new_rows):
+        top, bottom = line * tall, min((line + 1) * tall, float(rows))
+        sums[:] = f32(0)
+        for row in range(int(top), int(np.ceil(bottom))):
+            weight = f32((min(bottom, row + 1.0) - max(top, float(row))) / tall)
+            source = flat[row]
+            for i in range(usize(columns * samples)):
+                sums[i] += weight * f32(source[i])
+        for column in range(new_columns):
+            left, right = column * wide, min((column + 1) * wide, float(columns))
+            for sample in range(samples):
+                total = f32(0.5)
+                for x in range(int(left), int(np.ceil(right))):
+                    weight = f32((min(right, x + 1.0) - max(left, float(x))) / wide)
+                    total += weight * sums[usize(x * samples + sample)]
+                out[line, column, sample] = u8(min(total, f32(255)))
