@@ -15,7 +15,6 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.config import Site
 from gateway.errors import ProfileError
 from gateway.model import Code, Equipment
 
@@ -129,19 +128,19 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 P = TypeVar("P", ModalityProfile, InstrumentProfile)
 
 
-def modality(name: str, site: Site) -> ModalityProfile:
-    """Return a profile of hw/modalities. Raises ProfileError, which names the file's mistake."""
-    return _load("modalities", name, site, ModalityProfile)
+def modality(name: str, own: str = "") -> ModalityProfile:
+    """Return a profile of hw/modalities; `own` is the site's folder (`paths.profiles`). Raises ProfileError, which names the file's mistake."""
+    return _load("modalities", name, own, ModalityProfile)
 
 
-def instrument(name: str, site: Site) -> InstrumentProfile:
-    """Return a profile of hw/instruments. Raises ProfileError, which names the file's mistake."""
-    return _load("instruments", name, site, InstrumentProfile)
+def instrument(name: str, own: str = "") -> InstrumentProfile:
+    """Return a profile of hw/instruments; `own` as above. Raises ProfileError, which names the file's mistake."""
+    return _load("instruments", name, own, InstrumentProfile)
 
 
-def names(kind: Literal["modalities", "instruments"], site: Site) -> list[str]:
+def names(kind: Literal["modalities", "instruments"], own: str = "") -> list[str]:
     """Return the names of every profile of a kind, the site's own among them."""
-    return sorted({path.stem for folder in _folders(site) for path in (folder / kind).glob("*.toml")})
+    return sorted({path.stem for folder in _folders(own) for path in (folder / kind).glob("*.toml")})
 
 
 def shipped() -> Path:
@@ -150,14 +149,14 @@ def shipped() -> Path:
     return beside if beside.is_dir() else Path(sysconfig.get_path("data")) / "share" / "modality-gateway" / "hw"
 
 
-def _folders(site: Site) -> Iterator[Path]:
-    if site.paths.profiles:
-        yield Path(site.paths.profiles)
+def _folders(own: str) -> Iterator[Path]:
+    if own:
+        yield Path(own)
     yield shipped()
 
 
-def _load(kind: str, name: str, site: Site, cls: type[P]) -> P:
-    for folder in _folders(site):
+def _load(kind: str, name: str, own: str, cls: type[P]) -> P:
+    for folder in _folders(own):
         path = folder / kind / f"{name}.toml"
         if re.fullmatch(r"[A-Za-z0-9._-]+", name) and path.is_file():
             return _parsed(path, cls)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gateway"
 
 # Where a library may be imported: paths inside gateway/, a folder ends in a slash.
-SOCKETS = ("wire/net.py", "wire/dimse/", "service/notify.py", "simulators/")
+SOCKETS = ("wire/net.py", "wire/dimse/", "service/bell.py", "simulators/")
 DOORS = {
     "numba": ("pixels/",),
     "pynetdicom": ("wire/dimse/", "simulators/"),
