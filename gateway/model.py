@@ -314,6 +314,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     """`image`, `cine`, `sr`, or `received`."""
     modality: str = ""
     frame_count: int = 1
+    captured_ns: int = 0
+    """CLOCK_MONOTONIC of its first frame, of the boot in which its capture began."""
     received_from: str = ""
     """Calling AE title, for a received object."""
     is_held: bool = False

@@ -135,6 +135,7 @@ def _store(
             kind=segment.kind,
             modality=wrote.modality,
             frame_count=wrote.frame_count,
+            captured_ns=segment.captured_ns,
             stored_at=box.clock.now(),
         )
         with box.spool.transaction():

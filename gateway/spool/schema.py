@@ -53,6 +53,8 @@ CREATE TABLE exam (
     body TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX exam_running ON exam (station) WHERE status = 'IN PROGRESS';
+CREATE INDEX exam_revised ON exam (exam_id) WHERE identity_revision > 0;
+CREATE INDEX exam_doubtful ON exam (number) WHERE clock_doubt <> '';
 
 CREATE TABLE capture (
     exam_id TEXT NOT NULL REFERENCES exam (exam_id),
@@ -91,6 +93,7 @@ CREATE TABLE instance (
     kind TEXT NOT NULL,
     modality TEXT NOT NULL,
     frame_count INTEGER NOT NULL,
+    captured_ns INTEGER NOT NULL,
     received_from TEXT NOT NULL,
     is_held INTEGER NOT NULL,
     is_damaged INTEGER NOT NULL DEFAULT 0,

@@ -50,23 +50,25 @@ IS_BEHIND = """(behind.state = 'STORED' AND NOT EXISTS (
     WHERE left_already.payload = behind.payload AND left_already.state NOT IN ('HELD', 'CANCELLED')))"""
 """Of an instance named `behind`: it is here, and not one byte of it has left."""
 
-BEHIND = f"""SELECT behind.* FROM instance AS behind JOIN exam USING (exam_id)
-    WHERE behind.revision < exam.identity_revision AND {IS_BEHIND} ORDER BY behind.number"""
+BEHIND = f"""SELECT behind.* FROM exam INDEXED BY exam_revised CROSS JOIN instance AS behind USING (exam_id)
+    WHERE exam.identity_revision > 0 AND behind.revision < exam.identity_revision AND {IS_BEHIND}
+    ORDER BY behind.number"""
 
-_JOINED = f"""LEFT JOIN instance AS i ON i.payload = d.payload AND d.kind = 'STORE'
+_JOINED = """LEFT JOIN instance AS i ON i.payload = d.payload AND d.kind = 'STORE'
     LEFT JOIN exam AS e ON e.exam_id = d.exam_id
-    LEFT JOIN capture AS c ON c.exam_id = i.exam_id AND c.number = i.capture
-    LEFT JOIN (SELECT DISTINCT behind.exam_id FROM instance AS behind JOIN exam AS its USING (exam_id)
-               WHERE behind.revision < its.identity_revision AND {IS_BEHIND}) AS late ON late.exam_id = d.exam_id"""
+    LEFT JOIN capture AS c ON c.exam_id = i.exam_id AND c.number = i.capture"""
+
+_IS_LATE = f"""EXISTS (SELECT 1 FROM instance AS behind
+    WHERE behind.exam_id = e.exam_id AND behind.revision < e.identity_revision AND {IS_BEHIND})"""
 
 RELEASABLE = f"""SELECT d.* FROM delivery AS d INDEXED BY delivery_held {_JOINED}
     WHERE d.state = 'HELD' AND d.held_for = 'RELEASE' AND (:exam IS NULL OR d.exam_id = :exam)
       AND d.release_ns IS NOT NULL AND (d.release_boot <> :boot OR d.release_ns <= :now)
       AND coalesce(i.is_held, 0) = 0 AND coalesce(i.is_damaged, 0) = 0
-      AND (e.exam_id IS NULL OR (e.has_patient = 1 AND e.clock_doubt = '' AND late.exam_id IS NULL))
+      AND (e.exam_id IS NULL OR (e.has_patient = 1 AND e.clock_doubt = '' AND NOT {_IS_LATE}))
       AND (c.number IS NULL OR c.state IN ('HELD', 'RELEASED'))"""
 
-STANDING = f"""SELECT e.has_patient, e.clock_doubt, late.exam_id IS NOT NULL AS is_behind, i.is_damaged,
+STANDING = f"""SELECT e.has_patient, e.clock_doubt, {_IS_LATE} AS is_behind, i.is_damaged,
         c.state AS capture_state FROM delivery AS d {_JOINED} WHERE d.delivery_id = ?"""
 
 RELEASE_CAPTURE = """UPDATE capture SET state = 'RELEASED' WHERE state = 'HELD' AND (exam_id, number) IN (
@@ -93,6 +95,7 @@ _FIELDS = (
     "kind",
     "modality",
     "frame_count",
+    "captured_ns",
     "received_from",
     "is_held",
     "stored_at",
