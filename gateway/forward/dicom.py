@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from gateway import config
-from gateway.errors import GatewayError, NoSuchRow
+from gateway.errors import BlobCorrupt, BlobMissing, GatewayError, NoSuchRow
 from gateway.forward import forms
 from gateway.model import Delivery, Instance, StoreOutcome
 from gateway.spool.blobs import Part
@@ -58,7 +58,8 @@ def send(
     offers = [_offer(instance) for _, instance in found]
 
     def load(index: int, accepted: tuple[str, ...]) -> AbstractContextManager[Path]:
-        return _form(found[index][1], accepted, spool, transcode)
+        delivery, instance = found[index]
+        return _form(delivery.payload, instance, accepted, spool, transcode)
 
     for index, outcome in scu.store(peer, offers, load, is_stopped=is_stopped):
         yield found[index][0].delivery_id, outcome
@@ -70,9 +71,15 @@ def _offer(instance: Instance) -> scu.Offer:
 
 
 @contextmanager
-def _form(instance: Instance, accepted: tuple[str, ...], spool: Spool, transcode: Transcode) -> Iterator[Path]:
+def _form(
+    payload: str, instance: Instance, accepted: tuple[str, ...], spool: Spool, transcode: Transcode
+) -> Iterator[Path]:
     """Keep a file of the object in the best accepted form for as long as it is sent. Raises BlobCorrupt, BlobMissing."""
-    spool.blobs.verify(instance.blob)
+    try:
+        spool.blobs.verify(instance.blob)
+    except (BlobCorrupt, BlobMissing) as error:
+        spool.instances.flag(payload, error)
+        raise
     with ExitStack() as kept:
         yield _best(instance, accepted, spool, transcode, kept)
 

@@ -31,12 +31,13 @@ class BadLink:
         """`cut_after_bytes`: reset the connection once so many bytes went towards the peer; -1: never."""
         self.port, self._peer_port = port, peer_port
         self.delay_s, self.rate_bytes_s, self.cut_after_bytes = delay_s, rate_bytes_s, cut_after_bytes
-        self.is_silent = False
-        """Set it: bytes are swallowed, and nobody is told (a cable pulled out beyond the next switch)."""
+        self.swallow_after_bytes = -1
+        """Set it: what goes beyond so many bytes towards the peer never arrives, and nobody is told; -1: all arrives."""
         self.sent_bytes = self.returned_bytes = self.connections = 0
         self._server = socket.create_server(("127.0.0.1", port))
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
+        self._is_gone = threading.Event()
         threading.Thread(target=self._accept, name=f"link {port}", daemon=True).start()
 
     def cut(self) -> None:
@@ -48,6 +49,7 @@ class BadLink:
 
     def close(self) -> None:
         """Be no more: connections are reset and new ones refused."""
+        self._is_gone.set()
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
         self.cut()
@@ -81,10 +83,16 @@ class BadLink:
             with self._lock:
                 self._open += [near, far]
             for source, target, is_outward in ((near, far, True), (far, near, False)):
-                flight: Flight = queue.Queue(_MAX_IN_FLIGHT // _STEP_BYTES)
+                flight: Flight = queue.Queue(self._pieces_in_flight())
                 write = partial(self._write, flight, target, is_outward=is_outward)
                 threading.Thread(target=self._read, args=(source, flight), daemon=True).start()
                 threading.Thread(target=write, daemon=True).start()
+
+    def _pieces_in_flight(self) -> int:
+        """As many as a link of this rate and delay holds, and a little: a router with a short queue."""
+        if not self.rate_bytes_s:
+            return _MAX_IN_FLIGHT // _STEP_BYTES
+        return 4 + int(2 * self.rate_bytes_s * self.delay_s / _STEP_BYTES)
 
     def _read(self, source: socket.socket, flight: Flight) -> None:
         """Take in bytes as fast as the link's rate allows, and say when each of them arrives."""
@@ -103,8 +111,7 @@ class BadLink:
         try:
             while (piece := flight.get())[1]:
                 time.sleep(max(0.0, piece[0] - time.monotonic()))
-                if not self.is_silent:
-                    self._hand_on(piece[1], target, is_outward=is_outward)
+                self._hand_on(piece[1], target, is_outward=is_outward)
             target.shutdown(socket.SHUT_WR)
         except OSError:
             self.cut()
@@ -112,12 +119,18 @@ class BadLink:
     def _hand_on(self, data: bytes, target: socket.socket, *, is_outward: bool) -> None:
         if not is_outward:
             self.returned_bytes += len(data)
-        elif 0 <= self.cut_after_bytes < self.sent_bytes + len(data):
+            target.sendall(data)
+        elif _is_beyond(self.cut_after_bytes, self.sent_bytes + len(data)):
             self.cut()
-            return
+        elif _is_beyond(self.swallow_after_bytes, self.sent_bytes + len(data)):
+            self._is_gone.wait()
         else:
             self.sent_bytes += len(data)
-        target.sendall(data)
+            target.sendall(data)
+
+
+def _is_beyond(limit_bytes: int, count: int) -> bool:
+    return 0 <= limit_bytes < count
 
 
 def _reset(sock: socket.socket) -> None:

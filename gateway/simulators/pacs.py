@@ -26,6 +26,8 @@ from msgspec import Struct
 from pydicom.dataset import Dataset
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 
+from gateway.simulators import scp
+
 VERIFICATION = "1.2.840.10008.1.1"
 ACCEPTS, FAILS_ASSOCIATION = "aB17Chr", "xts"
 
@@ -62,7 +64,7 @@ class Called(Struct, frozen=True, kw_only=True):
 
 
 class SimulatedPACS:
-    """A Storage and Verification SCP on loopback. What it saw: `received`, `called`, `echoes`."""
+    """A Storage and Verification SCP on loopback. What it saw: `received`, `called`, `echoes`, `longest_pdu_bytes`."""
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class SimulatedPACS:
         self.port, self.ae_title, self.keep = port, ae_title, keep
         self.received: list[Received] = []
         self.called: list[Called] = []
-        self.echoes = 0
+        self.echoes = self.longest_pdu_bytes = 0
         self._faults, self._at, self._lock = faults, 0, threading.Lock()
         self._is_stopping = threading.Event()
         self._ae = AE(ae_title)
@@ -92,13 +94,12 @@ class SimulatedPACS:
         """Listen; an address still in use is the caller's mistake (OSError)."""
         self._is_stopping.clear()
         handlers: list[Any] = [
-            (evt.EVT_CONN_OPEN, _send_at_once),
             (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_PDU_RECV, self._on_pdu),
             (evt.EVT_C_ECHO, self._on_echo),
             (evt.EVT_C_STORE, self._on_store),
         ]
-        self._ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        scp.listen(self._ae, self.port, handlers)
         return self
 
     def stop(self) -> None:
@@ -160,6 +161,8 @@ class SimulatedPACS:
     def _on_pdu(self, event: Any) -> None:
         """Reset the connection as soon as the first bytes of a data set are there."""
         items = getattr(event.pdu, "presentation_data_value_items", [])
+        if items:
+            self.longest_pdu_bytes = max(self.longest_pdu_bytes, event.pdu.pdu_length)
         has_data = any(not item.message_control_header_byte.endswith("1") for item in items)
         if has_data and self._next("r", is_peek=True) == "r":
             self._next("r")
@@ -193,10 +196,6 @@ class SimulatedPACS:
         if comment:
             answer.ErrorComment = comment
         return answer
-
-
-def _send_at_once(event: Any) -> None:
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _reset(sock: socket.socket) -> None:

@@ -16,6 +16,7 @@ from pydicom.sequence import Sequence as Items
 from pynetdicom import AE, evt
 
 from gateway.model import Code, ScheduledStep
+from gateway.simulators import scp
 
 MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -53,7 +54,7 @@ class SimulatedRIS:
         """Listen."""
         self._is_stopping.clear()
         handlers: list[Any] = [(evt.EVT_C_FIND, self._on_find)]
-        self._ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        scp.listen(self._ae, self.port, handlers)
         return self
 
     def stop(self) -> None:

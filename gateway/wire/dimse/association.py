@@ -8,6 +8,7 @@ failed, and tells a hung peer from a slow link. Every failure is a PeerError in 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from types import TracebackType
@@ -59,10 +60,15 @@ class Association:
     def ask(self, context_id: int, command: pdu.Command, data_set: BinaryIO | None = None) -> pdu.Command:
         """Send one message (its data set from the file's position to its end, as it is) and return the answer's command.
 
+        What took long to send may still be on its way when the last byte has left us, where a satellite's accelerator
+        acknowledges for the peer: the answer is waited for as long as the sending took, within reason.
         Raises PeerError when the association did not survive it; OSError when the file could not be read.
         """
+        begun = time.monotonic()
         self.send(context_id, command, data_set)
+        self._line.timeout_s = max(self._peer.timeout_s, min(time.monotonic() - begun, _LONGEST_PATIENCE_S))
         answer, _ = self.receive(command)
+        self._line.timeout_s = self._peer.timeout_s
         self.is_usable = True
         return answer
 
@@ -176,6 +182,7 @@ _MAX_MESSAGE_BYTES = 1 << 24
 _MAX_FRAGMENT_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
 _RELEASE_S = 2.0
+_LONGEST_PATIENCE_S = 600.0
 
 
 def _fragment_bytes(peer_max_bytes: int) -> int:

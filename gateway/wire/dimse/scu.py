@@ -157,7 +157,8 @@ def _store(
     if not (outcome.status and outcome.verdict == "never" and plain and syntax not in UNCOMPRESSED):
         return outcome
     _, again = _send(assoc, peer, plain, load)
-    return again if again.status or not assoc.is_usable else outcome
+    is_answered = again.status or again.verdict == "accepted" or not assoc.is_usable
+    return again if is_answered else outcome
 
 
 def _send(
