@@ -47,25 +47,33 @@ class Room(Struct, frozen=True):
 class Reservation:
     """Room that one writer may still use; ends with `close`."""
 
-    def __init__(self, quota: Quota, *, is_urgent: bool) -> None:
-        """Reserve nothing yet."""
+    def __init__(self, quota: Quota, size: int, *, is_urgent: bool) -> None:
+        """Reserve the first step; raises DiskFull."""
         self._quota = quota
         self._is_urgent = is_urgent
-        self._reserved = 0
-        self._left = 0
+        self._reserved = self._left = 0
+        self._renew(size)
 
     def use(self, size: int) -> None:
         """Account for `size` bytes about to be written; reserves the next step when needed, or raises DiskFull."""
         if size > self._left:
-            wanted = max(STEP_BYTES, size)
-            self._quota.change(self._reserved, wanted, is_urgent=self._is_urgent)
-            self._reserved = self._left = wanted
+            self._renew(size)
         self._left -= size
 
     def close(self) -> None:
         """Give back what was not used."""
-        self._quota.change(self._reserved, 0, is_urgent=True)
+        self._quota.change(-self._reserved, is_urgent=True)
         self._reserved = self._left = 0
+
+    def _renew(self, size: int) -> None:
+        """Replace what was used up by a step, or near the end by just what is needed."""
+        step = max(STEP_BYTES, size)
+        try:
+            self._quota.change(step - self._reserved, is_urgent=self._is_urgent)
+        except DiskFull:
+            step = size
+            self._quota.change(step - self._reserved, is_urgent=self._is_urgent)
+        self._reserved = self._left = step
 
 
 class Quota:
@@ -94,17 +102,14 @@ class Quota:
 
     def reserve(self, size: int, *, is_urgent: bool = False) -> Reservation:
         """Reserve room for one writer, who closes it. `is_urgent`: the running exam. Raises DiskFull."""
-        reservation = Reservation(self, is_urgent=is_urgent)
-        reservation.use(size)
-        reservation._left = reservation._reserved  # nothing has been written yet  # noqa: SLF001
-        return reservation
+        return Reservation(self, size, is_urgent=is_urgent)
 
-    def change(self, before: int, after: int, *, is_urgent: bool) -> None:
-        """Replace one reservation of this process by another; raises DiskFull and leaves it as it was."""
+    def change(self, more: int, *, is_urgent: bool) -> None:
+        """Change what this process has reserved; raises DiskFull and leaves it as it was."""
         with self._counting():
-            if after and not self._fits(after - before, is_urgent=is_urgent):
+            if more >= 0 and not self._fits(more, is_urgent=is_urgent):
                 raise DiskFull
-            self._mine += after - before
+            self._mine += more
             self._write_slot()
 
     def make_way(self) -> None:
