@@ -125,6 +125,9 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reading: tuple[Reading, ...]
 
 
+READINGS = ObjectKind(modality="SR", series_description="Measurements")
+"""What the readings of an instrument become."""
+
 P = TypeVar("P", ModalityProfile, InstrumentProfile)
 
 

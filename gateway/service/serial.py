@@ -124,7 +124,7 @@ class Port:
             step=step,
             capture=capture,
             equipment=self.profile.equipment,
-            object=_SR,
+            object=profiles.READINGS,
             captured_ns=readings.received_ns,
         )
         try:
@@ -137,6 +137,3 @@ class Port:
         except GatewayError as error:
             spool.captures.set_state(step.exam_id, capture.number, CaptureState.LOST, str(error))
             raise
-
-
-_SR = profiles.ObjectKind(modality="SR", series_description="Measurements")

@@ -1,0 +1,202 @@
+"""keeper: puts right what the dead left, releases what may leave, rewrites headers, purges, checkpoints, asks the RIS.
+
+The only service that checkpoints. Each task is a function of its own with its own pace; one that fails is said and tried
+again at its next turn, and never keeps the others from theirs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from gateway import profile as profiles
+from gateway.errors import BlobCorrupt, GatewayError, PeerError
+from gateway.model import CaptureKind
+from gateway.objects import revise
+from gateway.service import log, notify
+from gateway.service.bell import ring
+from gateway.service.compose import Box, Segment, words
+from gateway.source import worklist
+
+if TYPE_CHECKING:
+    import threading
+
+    from gateway.clock import Clock
+    from gateway.config import Site
+    from gateway.model import Equipment, Instance, PerformedStep
+    from gateway.profile import ObjectKind
+    from gateway.service.bell import Bell
+    from gateway.spool.spool import Spool
+
+RELEASE_S: Final = 1.0
+IDENTITY_S: Final = 1.0
+CHECKPOINT_S: Final = 5.0
+RECOVER_S: Final = 10.0
+ROOM_S: Final = 10.0
+PURGE_S: Final = 60.0
+CLOCK_S: Final = 5.0
+ASK_S: Final = 0.5
+
+
+class Task(Struct):
+    """Something that is done again and again."""
+
+    name: str
+    every_s: float
+    work: Callable[[Box], None]
+    due_s: float = 0.0
+
+
+def serve(site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: Bell) -> None:
+    """Recover, then keep the box in order until told to stop."""
+    box = Box(site=site, spool=spool, clock=clock)
+    recover(box)
+    tasks = _tasks(site)
+    watchdog = notify.Watchdog()
+    notify.ready()
+    while not stop.is_set():
+        watchdog.alive()
+        for task in tasks:
+            _turn(task, box)
+        bell.wait(ASK_S)
+    checkpoint(box)
+
+
+def recover(box: Box) -> None:
+    """Put right what a crash left; only what has no living owner is touched."""
+    recovered = box.spool.recover()
+    if recovered.deliveries or recovered.quarantined or recovered.flagged:
+        box.spool.history.add(
+            "keeper",
+            "recovered",
+            text=f"{recovered.deliveries} deliveries given back, {recovered.quarantined} files quarantined, "
+            f"{recovered.flagged} objects missing or damaged",
+        )
+
+
+def release(box: Box) -> None:
+    """Let every capture leave whose time has come, whose patient is known and whose header is up to date."""
+    if box.spool.deliveries.release_due():
+        ring(box.site.run, "forward")
+
+
+def bring_up_to_date(box: Box) -> None:
+    """Rewrite the header of every held object that was made before its exam was identified or its time confirmed."""
+    for instance in box.spool.instances.behind_identity():
+        try:
+            _rewrite(box, instance)
+        except BlobCorrupt as error:
+            box.spool.instances.flag(instance.sop_instance_uid, error)
+
+
+def checkpoint(box: Box) -> None:
+    """Copy the WAL into the database."""
+    box.spool.checkpoint()
+
+
+def purge(box: Box) -> None:
+    """Remove what everybody has and whose retention has passed (law 3)."""
+    retention = timedelta(days=box.site.spool.retention_days)
+    for instance in box.spool.instances.purgeable(box.clock.now(), retention):
+        payload = f"{instance.sop_instance_uid}#{instance.variant}" if instance.variant else instance.sop_instance_uid
+        box.spool.instances.purge(payload)
+
+
+def watch_room(box: Box) -> None:
+    """Give the ballast back its place when there is room again; say when there is little."""
+    room = box.spool.quota.room()
+    if not room.is_low:
+        box.spool.quota.restore_ballast()
+
+
+def watch_clock(box: Box) -> None:
+    """Date this boot's exams once the clock can be trusted (law 6)."""
+    if dated := box.spool.exams.date_doubtful():
+        box.spool.history.add("keeper", "dated", text=f"{dated} exams that had begun with a doubtful clock")
+
+
+def ask_worklist(box: Box) -> None:
+    """Fetch the worklist; while the RIS is down the last one stays, and the reason is kept beside it."""
+    settings = box.site.worklist
+    if settings is None:
+        return
+    now = box.clock.now()
+    try:
+        today = now.astimezone(ZoneInfo(box.site.station.timezone)).date()
+        box.spool.worklist.replace(worklist.fetch(settings, box.site.station.ae_title, today), now)
+    except PeerError as error:
+        box.spool.worklist.failure(str(error))
+
+
+def _tasks(site: Site) -> list[Task]:
+    tasks = [
+        Task("release", RELEASE_S, release),
+        Task("identity", IDENTITY_S, bring_up_to_date),
+        Task("checkpoint", CHECKPOINT_S, checkpoint),
+        Task("clock", CLOCK_S, watch_clock),
+        Task("recover", RECOVER_S, recover),
+        Task("room", ROOM_S, watch_room),
+        Task("purge", PURGE_S, purge),
+    ]
+    return [*tasks, Task("worklist", site.worklist.interval_s, ask_worklist)] if site.worklist else tasks
+
+
+def _turn(task: Task, box: Box) -> None:
+    """Do a task whose time has come; what fails is said, and done again at its next turn."""
+    if time.monotonic() < task.due_s:
+        return
+    task.due_s = time.monotonic() + task.every_s
+    try:
+        task.work(box)
+    except GatewayError as error:
+        log.of("keeper").warning("%s: %s", task.name, error, extra={"CODE": error.code})
+
+
+def _rewrite(box: Box, instance: Instance) -> None:
+    """Write one object again with the words of its exam as it is now; its pixels are copied byte for byte."""
+    if instance.exam_id is None:
+        return
+    step = box.spool.exams.get(instance.exam_id)
+    with box.spool.blobs.part(instance.size_bytes) as part:
+        written = revise.write(
+            box.spool.blobs.path(instance.blob),
+            part,
+            words(box.site, _segment(box, instance, step)),
+            modified_at=box.clock.now(),
+        )
+        blob, size_bytes = part.commit()
+        box.spool.instances.revise(
+            instance.sop_instance_uid,
+            revision=step.identity_revision,
+            blob=blob,
+            size_bytes=size_bytes,
+            data_digest=written.data_digest,
+            what="identified, or its time confirmed",
+        )
+
+
+def _segment(box: Box, instance: Instance, step: PerformedStep) -> Segment:
+    capture = box.spool.captures.get(step.exam_id, instance.capture)
+    equipment, kind = _origin(box, step, capture.source, is_reading=capture.kind is CaptureKind.READING)
+    return Segment(
+        step=step,
+        capture=capture,
+        equipment=equipment,
+        object=kind,
+        captured_ns=instance.captured_ns,
+        number=instance.segment,
+    )
+
+
+def _origin(box: Box, step: PerformedStep, source: str, *, is_reading: bool) -> tuple[Equipment, ObjectKind]:
+    """Return the equipment and the kind of object behind a capture."""
+    own = box.site.paths.profiles
+    if is_reading:
+        return profiles.instrument(box.site.serial[source].instrument, own).equipment, profiles.READINGS
+    profile = profiles.modality(step.profile, own)
+    return profile.equipment, profile.object
