@@ -115,6 +115,7 @@ def item(step: ScheduledStep, character_set: str = "ISO_IR 192") -> Dataset:
     ds.PatientWeight = step.patient_weight_kg
     ds.MedicalAlerts = step.medical_alerts
     ds.Allergies = step.allergies
+    ds.PregnancyStatus = int(step.pregnancy_status) if step.pregnancy_status else None
     ds.StudyInstanceUID = step.study_instance_uid
     ds.RequestingPhysician = step.requesting_physician_name
     ds.RequestedProcedureDescription = step.requested_procedure_description
