@@ -129,8 +129,7 @@ class Playback:
         self.script = script
         self.format = frame_format(script)
         self.is_bottom_first = self.format.standard.startswith("NTSC")
-        order = 0 if self.format.pixel_format == "UYVY" else 1
-        self._order = order
+        self._chroma = chroma_at(self.format)
         self._frames = self._loop()
         self._letters = {each: self._packed_text(each) for each in "0123456789:"}
 
@@ -180,8 +179,9 @@ class Playback:
         """Write the number as blocks into the lowest lines and, on the phantom, as a running clock."""
         block = block_px(self.script.width_px)
         bits = np.unpackbits(np.array([sequence], ">u4").view(np.uint8))
-        frame[-block:, : 2 * BITS * block][:, self._order :: 2] = np.repeat(_BLACK + (_WHITE - _BLACK) * bits, block)
-        frame[-block:, : 2 * BITS * block][:, 1 - self._order :: 2] = _NO_COLOUR
+        strip = frame[-block:, : 2 * BITS * block]
+        strip[:, self._chroma :: 2] = _NO_COLOUR
+        strip[:, 1 - self._chroma :: 2] = np.repeat(_BLACK + (_WHITE - _BLACK) * bits, block)
         if self.script.picture == "phantom" and self.script.width_px >= 320:
             self._write_clock(frame, sequence)
 
@@ -199,8 +199,13 @@ class Playback:
         scale = max(2, round(self.script.height_px / 288))
         ink = text(character, scale)
         packed = np.full((ROWS * scale, 2 * COLUMNS * scale), _NO_COLOUR, np.uint8)
-        packed[:, self._order ^ 1 :: 2] = np.where(ink, 200, _BLACK)
+        packed[:, 1 - self._chroma :: 2] = np.where(ink, 200, _BLACK)
         return packed
+
+
+def chroma_at(fmt: FrameFormat) -> int:
+    """Return where the chroma stands in each pair of bytes: UYVY 0, YUYV 1."""
+    return 0 if fmt.pixel_format == "UYVY" else 1
 
 
 def block_px(width_px: int) -> int:
@@ -224,20 +229,20 @@ def pack(rgb: Bytes, fmt: FrameFormat) -> Bytes:
     cb = _paired(blue - luma) * np.float32(224 / 255 / 2 / (1 - kb)) + 128
     cr = _paired(red - luma) * np.float32(224 / 255 / 2 / (1 - kr)) + 128
     packed = np.empty((rgb.shape[0], 2 * rgb.shape[1]), np.uint8)
-    order = 0 if fmt.pixel_format == "UYVY" else 1
-    packed[:, 1 - order :: 2] = np.rint(luma * np.float32(219 / 255) + 16)
-    packed[:, order::4] = np.rint(cb)
-    packed[:, order + 2 :: 4] = np.rint(cr)
+    chroma = chroma_at(fmt)
+    packed[:, 1 - chroma :: 2] = np.rint(luma * np.float32(219 / 255) + 16)
+    packed[:, chroma::4] = np.rint(cb)
+    packed[:, chroma + 2 :: 4] = np.rint(cr)
     return packed
 
 
 def rgb_of(packed: Bytes, fmt: FrameFormat) -> Bytes:
     """Turn (height, 2 * width) YUYV or UYVY into (height, width, 3) RGB by float64 arithmetic: the reference for pixels."""
     kr, kb = LUMA_WEIGHTS[fmt.matrix]
-    order = 0 if fmt.pixel_format == "UYVY" else 1
-    luma = (packed[:, 1 - order :: 2].astype(np.float64) - 16) * (255 / 219)
-    cb = (packed[:, order::4].astype(np.float64) - 128).repeat(2, axis=1) * (255 / 224)
-    cr = (packed[:, order + 2 :: 4].astype(np.float64) - 128).repeat(2, axis=1) * (255 / 224)
+    chroma = chroma_at(fmt)
+    luma = (packed[:, 1 - chroma :: 2].astype(np.float64) - 16) * (255 / 219)
+    cb = (packed[:, chroma::4].astype(np.float64) - 128).repeat(2, axis=1) * (255 / 224)
+    cr = (packed[:, chroma + 2 :: 4].astype(np.float64) - 128).repeat(2, axis=1) * (255 / 224)
     red, blue = luma + 2 * (1 - kr) * cr, luma + 2 * (1 - kb) * cb
     green = (luma - kr * red - kb * blue) / (1 - kr - kb)
     return np.clip(np.rint(np.stack((red, green, blue), axis=2)), 0, 255).astype(np.uint8)

@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.clock import Clock
 from gateway.model import Field, Signal
@@ -59,12 +60,21 @@ class Scanner:
     """The world in front of the driver. It outlives every opening of the device."""
 
     def __init__(
-        self, script: str, clock: Clock, *, wait: Callable[[float], None] = time.sleep, pipe: Path | None = None
+        self,
+        script: str,
+        clock: Clock,
+        *,
+        wait: Callable[[float], None] = time.sleep,
+        pipe: Path | None = None,
+        playbacks: dict[str, Playback] | None = None,
     ) -> None:
-        """`wait` lets time pass: `time.sleep`, or a manual clock's own. Raises ValueError for a script it cannot read."""
+        """`wait` lets time pass: `time.sleep`, or a manual clock's own; `playbacks` may be shared, they never change.
+
+        Raises ValueError for a script it cannot read.
+        """
         self.clock = clock
         self.wait = wait
-        self._playbacks: dict[str, Playback] = {}
+        self._playbacks = {} if playbacks is None else playbacks
         self._script = parse(script)
         self._pipe = _Pipe(pipe) if pipe else None
         self._waiting: deque[str] = deque()
@@ -135,7 +145,7 @@ class Scanner:
                 self.back_ns += int(rest) * 1_000_000
 
     def _play(self) -> Playback:
-        key = repr(self._script)
+        key = repr(replace(self._script, faults=""))
         if key not in self._playbacks:
             self._playbacks[key] = Playback(self._script)
         return self._playbacks[key]

@@ -1,0 +1,414 @@
+"""A V4L2 driver at its system calls, so that `gateway.device.grabber` itself runs where there is no /dev/video.
+
+It answers ioctls on the kernel's own structs as the kernel's test driver `vivid` does: composite, S-Video and HDMI inputs
+with standards or timings, a format that is what the driver likes and not what was asked, ALTERNATE fields with one sequence,
+dropped buffers, the error flag, SOURCE_CHANGE through POLLPRI, ENODEV once it is unplugged. Buffers are real memory maps.
+What stands on the cable, and what goes wrong, is a `gateway.simulators.scanner`. Follows Documentation/userspace-api/media/v4l.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import select
+from collections import deque
+from collections.abc import Callable
+from ctypes import c_int32, c_uint64
+from typing import Any, Final
+
+import numpy as np
+
+from gateway.device import v4l2 as v
+from gateway.model import Field, FrameFormat, Matrix, Signal
+from gateway.simulators.scanner import REMEMBERED, Exposure, Scanner, Stream
+
+COMPOSITE, S_VIDEO, HDMI = 0, 1, 2
+_NAMES: Final = ("Composite 0", "S-Video 0", "HDMI 0")
+_ERRNOS: Final = {
+    Signal.NO_CABLE: errno.ENOLINK,
+    Signal.NO_SIGNAL: errno.ENOLINK,
+    Signal.NO_LOCK: errno.ENOLCK,
+    Signal.OUT_OF_RANGE: errno.ERANGE,
+}
+_STATUS: Final = {
+    Signal.NO_CABLE: v.V4L2_IN_ST_NO_SIGNAL,
+    Signal.NO_SIGNAL: v.V4L2_IN_ST_NO_SIGNAL,
+    Signal.NO_LOCK: v.V4L2_IN_ST_NO_H_LOCK,
+    Signal.OUT_OF_RANGE: v.V4L2_IN_ST_NO_STD_LOCK,
+}
+_OFFERED: Final = ("UYVY", "YUYV")
+_PAGE: Final = mmap.PAGESIZE
+
+
+class Kernel:
+    """A machine with one simulated grabber: `open_node=kernel.open`."""
+
+    def __init__(self, scanner: Scanner, *, is_camera: bool = False, is_multi_planar: bool = False) -> None:
+        """`is_camera`: an input without standards or timings, as a USB grabber has."""
+        self.scanner = scanner
+        self.is_camera = is_camera
+        self.is_multi_planar = is_multi_planar
+        self.fourcc: str | None = None
+        """A pixel format the driver insists on, whatever is asked; its bytes are the scanner's."""
+        self.matrix_encoding: int | None = None
+        """A ycbcr_enc it states instead of the true one."""
+        self.requests: deque[int] = deque(maxlen=REMEMBERED)
+        """Every ioctl it was asked."""
+        self.owner: Node | None = None
+        """Who holds its buffers."""
+        self.nodes = 0
+        """How many openings are not closed."""
+
+    def open(self, path: str) -> Node:
+        """Open the only node there is, whatever its `path`. Raises OSError once it is unplugged."""
+        self.scanner.look()
+        if not self.scanner.is_plugged:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        self.nodes += 1
+        return Node(self)
+
+    @property
+    def connected(self) -> int:
+        """The input that the scanner's cable is in: analogue standards on S-Video, everything else on HDMI."""
+        if self.is_camera:
+            return 0
+        return S_VIDEO if "/" in self.scanner.playback.format.standard else HDMI
+
+
+class Node:
+    """One open file of it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        """A fresh file: the driver's settings are at their defaults."""
+        self._kernel = kernel
+        self._scanner = kernel.scanner
+        self._input = 0
+        self._standard = v.V4L2_STD_NTSC
+        self._memories: list[mmap.mmap] = []
+        self._lengths = 0
+        self._stream: Stream | None = None
+        self._owned: set[int] = set()
+        """Buffers that are the driver's."""
+        self._subscribed: set[int] = set()
+        self._changes = self._scanner.changes
+        self._calls: dict[int, Callable[[Any], None]] = {
+            v.VIDIOC_QUERYCAP: self._querycap,
+            v.VIDIOC_ENUM_FMT: self._enum_fmt,
+            v.VIDIOC_ENUMINPUT: self._enuminput,
+            v.VIDIOC_G_INPUT: self._g_input,
+            v.VIDIOC_S_INPUT: self._s_input,
+            v.VIDIOC_QUERYSTD: self._querystd,
+            v.VIDIOC_S_STD: self._s_std,
+            v.VIDIOC_G_CTRL: self._g_ctrl,
+            v.VIDIOC_QUERY_DV_TIMINGS: self._query_dv_timings,
+            v.VIDIOC_S_DV_TIMINGS: self._s_dv_timings,
+            v.VIDIOC_G_FMT: self._g_fmt,
+            v.VIDIOC_S_FMT: self._s_fmt,
+            v.VIDIOC_G_PARM: self._parm,
+            v.VIDIOC_S_PARM: self._parm,
+            v.VIDIOC_CROPCAP: self._cropcap,
+            v.VIDIOC_SUBSCRIBE_EVENT: self._subscribe,
+            v.VIDIOC_DQEVENT: self._dqevent,
+            v.VIDIOC_REQBUFS: self._reqbufs,
+            v.VIDIOC_QUERYBUF: self._querybuf,
+            v.VIDIOC_QBUF: self._qbuf,
+            v.VIDIOC_DQBUF: self._dqbuf,
+            v.VIDIOC_STREAMON: self._streamon,
+            v.VIDIOC_STREAMOFF: self._streamoff,
+        }
+
+    def ioctl(self, request: int, argument: v.Argument) -> None:
+        """Answer as the driver would. Raises OSError with its errno."""
+        self._scanner.look()
+        self._kernel.requests.append(request)
+        if not self._scanner.is_plugged:
+            raise _refusal(errno.ENODEV)
+        call = self._calls.get(request)
+        if call is None:
+            raise _refusal(errno.ENOTTY)
+        call(argument)
+
+    def mmap(self, length: int, offset: int) -> mmap.mmap:
+        """Return the memory of the buffer at `offset`. Raises OSError."""
+        index, rest = divmod(offset, self._lengths or 1)
+        if rest or not 0 <= index < len(self._memories) or length != self._lengths:
+            raise _refusal(errno.EINVAL)
+        return self._memories[index]
+
+    def poll(self, timeout_s: float) -> int:
+        """Wait for a frame or an event, in the scanner's time."""
+        clock = self._scanner.clock
+        until_ns = clock.monotonic_ns() + round(timeout_s * 1e9)
+        while True:
+            self._scanner.look()
+            ready = self._ready()
+            if ready or clock.monotonic_ns() >= until_ns:
+                return ready
+            if self._stream is not None:
+                self._stream.wait(until_ns)
+            else:
+                self._scanner.wait(timeout_s)
+
+    def close(self) -> None:
+        """Give everything back; who mapped a buffer keeps its memory."""
+        self._kernel.nodes -= 1
+        if self._kernel.owner is self:
+            self._kernel.owner = None
+        self._stream = None
+
+    def _ready(self) -> int:
+        if not self._scanner.is_plugged:
+            return select.POLLERR | select.POLLHUP | select.POLLPRI
+        ready = 0
+        if self._has_event():
+            ready |= select.POLLPRI
+        if self._stream is None:
+            return ready | select.POLLERR
+        self._stream.advance()
+        return ready | (select.POLLIN if self._stream.is_ready else 0)
+
+    def _has_event(self) -> bool:
+        return self._input in self._subscribed and self._changes != self._scanner.changes
+
+    # ---- what it is ----
+
+    @property
+    def _type(self) -> int:
+        is_multi = self._kernel.is_multi_planar
+        return v.V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE if is_multi else v.V4L2_BUF_TYPE_VIDEO_CAPTURE
+
+    @property
+    def _signal(self) -> Signal:
+        return self._scanner.signal if self._input == self._kernel.connected else Signal.NO_SIGNAL
+
+    @property
+    def _format(self) -> FrameFormat:
+        return self._scanner.playback.format
+
+    def _querycap(self, capability: v.v4l2_capability) -> None:
+        capability.driver, capability.card, capability.bus_info = (
+            b"simulator",
+            b"Simulated grabber",
+            b"platform:simulator",
+        )
+        is_multi = self._kernel.is_multi_planar
+        capability.device_caps = v.V4L2_CAP_STREAMING | (
+            v.V4L2_CAP_VIDEO_CAPTURE_MPLANE if is_multi else v.V4L2_CAP_VIDEO_CAPTURE
+        )
+        capability.capabilities = capability.device_caps | v.V4L2_CAP_DEVICE_CAPS
+
+    def _enum_fmt(self, described: v.v4l2_fmtdesc) -> None:
+        if described.type != self._type or described.index >= len(_OFFERED):
+            raise _refusal(errno.EINVAL)
+        described.pixelformat = v.fourcc_number(_OFFERED[described.index])
+
+    def _enuminput(self, offered: v.v4l2_input) -> None:
+        names = ("Camera 1",) if self._kernel.is_camera else _NAMES
+        if offered.index >= len(names):
+            raise _refusal(errno.EINVAL)
+        offered.name = names[offered.index].encode()
+        offered.type = 2  # V4L2_INPUT_TYPE_CAMERA: a video input
+        signal = self._scanner.signal if offered.index == self._kernel.connected else Signal.NO_SIGNAL
+        if self._kernel.is_camera:
+            return
+        if offered.index == HDMI:
+            offered.capabilities = v.V4L2_IN_CAP_DV_TIMINGS
+        else:
+            offered.capabilities, offered.std = v.V4L2_IN_CAP_STD, v.V4L2_STD_625_50 | v.V4L2_STD_525_60
+            offered.status = _STATUS.get(signal, 0)
+
+    # ---- input, standard, timings ----
+
+    def _g_input(self, number: c_int32) -> None:
+        number.value = self._input
+
+    def _s_input(self, number: c_int32) -> None:
+        self._refuse_while_owned()
+        if not 0 <= number.value < (1 if self._kernel.is_camera else len(_NAMES)):
+            raise _refusal(errno.EINVAL)
+        self._input = number.value
+
+    def _querystd(self, detected: c_uint64) -> None:
+        if self._kernel.is_camera or self._input == HDMI:
+            raise _refusal(errno.ENODATA)
+        is_pal = self._format.standard.startswith("PAL")
+        found = v.V4L2_STD_PAL if is_pal else v.V4L2_STD_NTSC
+        detected.value = found if self._signal is Signal.LOCKED else v.V4L2_STD_UNKNOWN
+
+    def _s_std(self, asked: c_uint64) -> None:
+        if self._kernel.is_camera or self._input == HDMI:
+            raise _refusal(errno.ENODATA)
+        self._refuse_while_owned()
+        self._standard = asked.value
+
+    def _g_ctrl(self, control: v.v4l2_control) -> None:
+        if control.id != v.V4L2_CID_DV_RX_POWER_PRESENT or self._kernel.is_camera:
+            raise _refusal(errno.EINVAL)
+        control.value = int(self._signal is not Signal.NO_CABLE)
+
+    def _query_dv_timings(self, timings: v.v4l2_dv_timings) -> None:
+        if self._kernel.is_camera or self._input != HDMI:
+            raise _refusal(errno.ENODATA)
+        if self._signal in _ERRNOS:
+            raise _refusal(_ERRNOS[self._signal])
+        _fill_timings(timings, self._format, self._scanner.playback.whole(0).shape[0])
+
+    def _s_dv_timings(self, timings: v.v4l2_dv_timings) -> None:
+        self._refuse_while_owned()
+        if self._input != HDMI:
+            raise _refusal(errno.ENODATA)
+
+    # ---- format ----
+
+    def _g_fmt(self, asked: v.v4l2_format) -> None:
+        self._refuse_type(asked.type)
+        self._state_format(asked)
+
+    def _s_fmt(self, asked: v.v4l2_format) -> None:
+        """Take note of nothing: a driver delivers what stands on the cable."""
+        self._refuse_type(asked.type)
+        self._refuse_while_owned()
+        self._state_format(asked)
+
+    def _state_format(self, asked: v.v4l2_format) -> None:
+        fmt = self._format
+        is_multi = self._kernel.is_multi_planar
+        pix = asked.fmt.pix_mp if is_multi else asked.fmt.pix
+        pix.width, pix.height = fmt.width_px, fmt.height_px
+        pix.pixelformat = v.fourcc_number(self._kernel.fourcc or fmt.pixel_format)
+        is_woven = fmt.field in {Field.INTERLACED_TB, Field.INTERLACED_BT}
+        pix.field = Field.INTERLACED if is_woven else fmt.field
+        is_709 = fmt.matrix is Matrix.BT709
+        pix.colorspace = v.V4L2_COLORSPACE_REC709 if is_709 else v.V4L2_COLORSPACE_SMPTE170M
+        pix.ycbcr_enc = self._kernel.matrix_encoding or v.V4L2_YCBCR_ENC_DEFAULT
+        pix.quantization = v.V4L2_QUANTIZATION_DEFAULT
+        if is_multi:
+            asked.fmt.pix_mp.num_planes = 1
+            asked.fmt.pix_mp.plane_fmt[0].bytesperline = fmt.stride_bytes
+            asked.fmt.pix_mp.plane_fmt[0].sizeimage = fmt.frame_bytes
+        else:
+            asked.fmt.pix.bytesperline, asked.fmt.pix.sizeimage = fmt.stride_bytes, fmt.frame_bytes
+            asked.fmt.pix.priv = v.V4L2_PIX_FMT_PRIV_MAGIC
+
+    def _parm(self, stated: v.v4l2_streamparm) -> None:
+        stated.parm.capture.timeperframe = v.v4l2_fract(self._format.frame_interval_ns, 1_000_000_000)
+
+    def _cropcap(self, cropcap: v.v4l2_cropcap) -> None:
+        aspect = self._format.pixel_aspect
+        cropcap.pixelaspect = v.v4l2_fract(*aspect)
+
+    # ---- events ----
+
+    def _subscribe(self, wish: v.v4l2_event_subscription) -> None:
+        if wish.type != v.V4L2_EVENT_SOURCE_CHANGE or self._kernel.is_camera:
+            raise _refusal(errno.EINVAL)
+        self._subscribed.add(wish.id)
+
+    def _dqevent(self, event: v.v4l2_event) -> None:
+        if not self._has_event():
+            raise _refusal(errno.ENOENT)
+        self._changes = self._scanner.changes
+        event.type, event.id = v.V4L2_EVENT_SOURCE_CHANGE, self._input
+        event.u.src_change.changes = v.V4L2_EVENT_SRC_CH_RESOLUTION
+
+    # ---- buffers ----
+
+    def _reqbufs(self, asked: v.v4l2_requestbuffers) -> None:
+        self._refuse_type(asked.type)
+        owner = self._kernel.owner
+        if self._scanner.is_busy or (owner is not None and owner is not self):
+            raise _refusal(errno.EBUSY)
+        self._kernel.owner = self if asked.count else None
+        self._lengths = -(-self._format.frame_bytes // _PAGE) * _PAGE
+        self._memories = [mmap.mmap(-1, self._lengths) for _ in range(asked.count)]
+
+    def _querybuf(self, buffer: v.v4l2_buffer) -> None:
+        index = self._index(buffer)
+        offset = index * self._lengths
+        if self._kernel.is_multi_planar:
+            buffer.m.planes[0].length, buffer.m.planes[0].m.mem_offset = self._lengths, offset
+        else:
+            buffer.length, buffer.m.offset = self._lengths, offset
+
+    def _qbuf(self, buffer: v.v4l2_buffer) -> None:
+        index = self._index(buffer)
+        if index in self._owned:
+            raise _refusal(errno.EINVAL)
+        self._owned.add(index)
+        if self._stream is not None:
+            self._stream.queue(index)
+
+    def _dqbuf(self, buffer: v.v4l2_buffer) -> None:
+        self._refuse_type(buffer.type)
+        if self._stream is None:
+            raise _refusal(errno.EINVAL)
+        self._stream.advance()
+        taken = self._stream.take()
+        if taken is None:
+            raise _refusal(errno.EAGAIN)
+        index, exposure, used = taken
+        self._owned.discard(index)
+        self._fill(buffer, index, exposure, used)
+
+    def _fill(self, buffer: v.v4l2_buffer, index: int, exposure: Exposure, used: int) -> None:
+        buffer.index, buffer.sequence = index, exposure.sequence
+        is_woven = exposure.field in {Field.INTERLACED_TB, Field.INTERLACED_BT}
+        buffer.field = Field.INTERLACED if is_woven else exposure.field
+        buffer.timestamp.tv_sec, rest_ns = divmod(exposure.captured_ns, 1_000_000_000)
+        buffer.timestamp.tv_usec = rest_ns // 1000
+        error = v.V4L2_BUF_FLAG_ERROR if exposure.fault == "e" else 0
+        buffer.flags = v.V4L2_BUF_FLAG_MAPPED | v.V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC | error
+        if self._kernel.is_multi_planar:
+            buffer.m.planes[0].bytesused = used
+        else:
+            buffer.bytesused = used
+
+    def _streamon(self, _: c_int32) -> None:
+        if not self._memories:
+            raise _refusal(errno.EINVAL)
+        self._stream = Stream(self._scanner, [np.frombuffer(each, np.uint8) for each in self._memories])
+        for index in sorted(self._owned):
+            self._stream.queue(index)
+
+    def _streamoff(self, _: c_int32) -> None:
+        self._stream = None
+        self._owned.clear()
+
+    def _index(self, buffer: v.v4l2_buffer) -> int:
+        self._refuse_type(buffer.type)
+        if self._kernel.is_multi_planar and not (buffer.length and buffer.m.userptr):
+            raise _refusal(errno.EFAULT)
+        if buffer.index >= len(self._memories) or buffer.memory != v.V4L2_MEMORY_MMAP:
+            raise _refusal(errno.EINVAL)
+        return buffer.index
+
+    def _refuse_type(self, buffer_type: int) -> None:
+        if buffer_type != self._type:
+            raise _refusal(errno.EINVAL)
+
+    def _refuse_while_owned(self) -> None:
+        if self._kernel.owner is not None:
+            raise _refusal(errno.EBUSY)
+
+
+_the_open_node: Callable[[Kernel], v.OpenNode] = lambda kernel: kernel.open  # noqa: E731  for mypy: it is a v4l2.Node
+
+
+def _fill_timings(timings: v.v4l2_dv_timings, fmt: FrameFormat, lines: int) -> None:
+    """Make up blanking, and a pixel clock that gives the format's frame interval."""
+    ctypes.memset(ctypes.byref(timings), 0, ctypes.sizeof(timings))
+    bt = timings.bt
+    bt.width, bt.height, bt.interlaced = fmt.width_px, lines, int(fmt.field is not Field.NONE)
+    bt.hfrontporch, bt.hsync, bt.hbackporch = 110, 40, 220
+    bt.vfrontporch, bt.vsync, bt.vbackporch = 5, 5, 20
+    if bt.interlaced:
+        bt.il_vfrontporch, bt.il_vsync, bt.il_vbackporch = 5, 5, 21
+    columns = bt.width + 370
+    rows = lines + (61 if bt.interlaced else 30)
+    bt.pixelclock = round(columns * rows * 1e9 / fmt.frame_interval_ns)
+
+
+def _refusal(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
