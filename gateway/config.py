@@ -123,6 +123,8 @@ class Worklist(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     days_before: Annotated[int, Meta(ge=0)] = 1
     days_after: Annotated[int, Meta(ge=0)] = 1
     interval_s: Annotated[float, Meta(ge=5)] = 60.0
+    character_set: str = ""
+    """What the RIS means when it names none ("GB18030", "ISO_IR 100"); empty: UTF-8, or else Latin-1."""
 
 
 class AllowedPeer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -51,4 +51,5 @@ def keys(settings: config.Worklist, today: date) -> Keys:
         last_date=f"{today + timedelta(days=settings.days_after):%Y%m%d}",
         station_ae_title=settings.station_ae_title,
         modality=settings.modality,
+        character_set=settings.character_set,
     )

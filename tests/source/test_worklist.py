@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.dataset import FileMetaDataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
@@ -165,6 +165,14 @@ def test_a_name_without_a_character_set_is_read_as_it_was_meant(text, encoding):
     assert wire.read(encoded(ds), is_implicit=False).patient.name == text
 
 
+def test_a_ris_that_never_names_its_character_set_can_be_configured(settings):
+    ds = item(step(name="王^小东"), "GB18030")
+    data = encoded(ds).replace(encoded(_only(ds, "SpecificCharacterSet")), b"")
+    assert wire.read(data, is_implicit=False, character_set="GB18030").patient.name == "王^小东"
+    told = config.Worklist(host="h", called_ae="RIS", character_set="GB18030")
+    assert worklist.keys(told, TODAY).character_set == "GB18030"
+
+
 @pytest.mark.parametrize(
     ("keyword", "value", "field", "read"),
     [
@@ -252,6 +260,12 @@ def test_a_peer_without_a_worklist_is_named(peer):
         scu.find_worklist(peer, wire.Keys())
 
 
+def _only(ds, keyword):
+    one = Dataset()
+    one.add(ds[keyword])
+    return one
+
+
 def _save(ds, path):
     path.parent.mkdir(exist_ok=True)
     ds.file_meta = FileMetaDataset()
@@ -264,7 +278,7 @@ def _save(ds, path):
 @contextlib.contextmanager
 def _wlmscpfs(port, folder):
     with (folder / "wlmscpfs.log").open("wb") as log:
-        process = subprocess.Popen([WLMSCPFS, "-dfp", folder, str(port)], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([WLMSCPFS, "-csk", "-dfp", folder, str(port)], stdout=log, stderr=subprocess.STDOUT)
         try:
             for _ in range(100):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -120,7 +120,7 @@ def _find(
         if is_cut:
             continue
         try:
-            steps.append(worklist.read(data, is_implicit=is_implicit))
+            steps.append(worklist.read(data, is_implicit=is_implicit, character_set=keys.character_set))
         except ValueError:
             skipped += 1
         if len(steps) + skipped >= limit:

@@ -7,6 +7,7 @@ which step of which study it is, is a ValueError: the caller passes over it and 
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from io import BytesIO
 from typing import Literal, cast
@@ -14,6 +15,7 @@ from typing import Literal, cast
 from msgspec import Struct
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence as Items
 from pydicom.valuerep import PersonName
 from pynetdicom import dsutils
@@ -32,6 +34,8 @@ class Keys(Struct, frozen=True, kw_only=True):
     station_ae_title: str = ""
     modality: str = ""
     patient_id: str = ""
+    character_set: str = ""
+    """Not asked for: in what to read an answer that does not say it. Empty: UTF-8, or else Latin-1."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -61,12 +65,12 @@ def identifier(keys: Keys, *, is_implicit: bool) -> bytes:
     return written
 
 
-def read(data: bytes, *, is_implicit: bool) -> ScheduledStep:
-    """Read one answer. Raises ValueError when it is not a worklist item."""
+def read(data: bytes, *, is_implicit: bool, character_set: str = "") -> ScheduledStep:
+    """Read one answer; `character_set` is what its text is in when it does not say. ValueError: it is no worklist item."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a RIS that breaks a rule about values is read all the same
-            return _step(_decoded(data, is_implicit=is_implicit))
+            return _step(_decoded(data, is_implicit=is_implicit, character_set=character_set))
     except ValueError:
         raise
     except _UNREADABLE as error:
@@ -105,7 +109,18 @@ _KEYS = (
     "RequestedProcedureID",
 )
 # What pydicom's readers raise over bytes that are not a data set.
-_UNREADABLE = (AttributeError, EOFError, IndexError, KeyError, LookupError, NotImplementedError, OSError, TypeError)
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    struct.error,
+)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
@@ -121,11 +136,11 @@ def _range(first: str, last: str) -> str:
     return first if first == last else f"{first}-{last}"
 
 
-def _decoded(data: bytes, *, is_implicit: bool) -> Dataset:
+def _decoded(data: bytes, *, is_implicit: bool, character_set: str) -> Dataset:
     ds = dsutils.decode(BytesIO(data), is_implicit, True)
     if not ds.get("SpecificCharacterSet"):
-        # Not ASCII and yet no character set breaks PS3.3 C.12.1.1.2; what a RIS means by it is UTF-8, or else Latin-1.
-        ds.SpecificCharacterSet = "ISO_IR 192" if _is_utf8(_raw_text(ds)) else "ISO_IR 100"
+        # Not ASCII and yet no character set breaks PS3.3 C.12.1.1.2; a RIS that was not asked means UTF-8, or else Latin-1.
+        ds.SpecificCharacterSet = character_set or ("ISO_IR 192" if _is_utf8(_raw_text(ds)) else "ISO_IR 100")
     ds.decode()
     return ds
 
