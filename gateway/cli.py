@@ -52,7 +52,8 @@ def service(file: Path, name: str) -> None:
     """Run one service (systemd does so): keeper, forward, listen, panel, acquire@GRABBER, serial@PORT."""
     from gateway.service.unit import run_unit
 
-    sys.exit(run_unit(name, config.load(file), _serve(name)))
+    site = config.load(file)
+    sys.exit(run_unit(name, site, _serve(name, site)))
 
 
 @main.command()
@@ -76,8 +77,8 @@ def warm(file: Path) -> None:
     click.echo(f"compiled in {kernels.compile_all():.1f} s")
 
 
-def _serve(name: str) -> Serve:
-    """Return what a service does; only its own rooms are imported."""
+def _serve(name: str, site: Site) -> Serve:
+    """Return what a service does; only its own rooms are imported, and the kernels' cache is named before they are."""
     unit, _, instance = name.partition("@")
     match unit:
         case "keeper":
@@ -89,6 +90,9 @@ def _serve(name: str) -> Serve:
         case "panel":
             from gateway.service.panel import serve
         case "acquire":
+            from gateway.pixels import warm as kernels
+
+            kernels.prepare(Path(site.paths.cache))
             from gateway.service import acquire
 
             return partial(acquire.serve, instance)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device import grabber
-from gateway.errors import ExamError, GatewayError, NoPictureThen
+from gateway.errors import DeviceError, ExamError, GatewayError, NoPictureThen
 from gateway.model import CaptureKind, CaptureState, RequestKind
 from gateway.pixels import chain as chains
 from gateway.pixels import codecs, warm
@@ -91,8 +91,9 @@ class Acquire:
         self._chains: dict[tuple[FrameFormat, str], Chain] = {}
         self._recordings: list[Recording] = []
         self._cine: Recording | None = None
+        profile = self.profile_of(self._settings.profile)
         self._source = Source(
-            partial(open_grabber, self._settings.device, self.profile_of(self._settings.profile), station),
+            opener(self._settings.device, profile, station.name, station.box.site, station.box.clock),
             station.box.clock,
             name=station.name,
             ring_s=self._settings.ring_s,
@@ -232,7 +233,7 @@ class Acquire:
     def _record(self, request: Request, kind: CaptureKind, reader: Reader) -> Recording:
         """Begin a capture with the first picture of `reader`; it goes on in a thread of its own."""
         step = self._box.spool.exams.get(request.exam_id)
-        first = self._wait_for(reader.take)
+        first: Shot | Ended = self._wait_for(reader.take)
         if isinstance(first, Ended):
             raise first.error or NoPictureThen(device=self._station.name, problem="there was none in the last seconds")
         plan = Plan(
@@ -319,9 +320,14 @@ class Acquire:
         )
 
 
-def open_grabber(device: str, profile: ModalityProfile, station: Station) -> Grabber:
-    """Open what the configuration names: a device node, or a simulator that plays one."""
-    if device.startswith(SIMULATOR):
-        control = station.box.site.run / "sim" / station.name
-        return simulated.open(device.removeprefix(SIMULATOR), station.box.clock, control=control)
-    return grabber.open(device, profile.input)
+def opener(device: str, profile: ModalityProfile, name: str, site: Site, clock: Clock) -> Callable[[], Grabber]:
+    """Return what opens the device that the configuration names: a node, or a simulator that plays one.
+
+    Raises DeviceError for a simulator's script that cannot be read.
+    """
+    if not device.startswith(SIMULATOR):
+        return partial(grabber.open, device, profile.input)
+    try:
+        return simulated.simulator(device, clock, run=site.run, station=name).open
+    except ValueError as error:
+        raise DeviceError(device=device, problem=str(error)) from error

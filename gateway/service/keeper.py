@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 RELEASE_S: Final = 1.0
 IDENTITY_S: Final = 1.0
 CHECKPOINT_S: Final = 5.0
-RECOVER_S: Final = 10.0
+TAKE_BACK_S: Final = 5.0
 ROOM_S: Final = 10.0
 PURGE_S: Final = 60.0
 CLOCK_S: Final = 5.0
@@ -77,6 +77,12 @@ def recover(box: Box) -> None:
             text=f"{recovered.deliveries} deliveries given back, {recovered.quarantined} files quarantined, "
             f"{recovered.flagged} objects missing or damaged",
         )
+
+
+def take_back(box: Box) -> None:
+    """Take back what a service that died had claimed."""
+    box.spool.deliveries.recover()
+    box.spool.requests.recover()
 
 
 def release(box: Box) -> None:
@@ -139,7 +145,7 @@ def _tasks(site: Site) -> list[Task]:
         Task("identity", IDENTITY_S, bring_up_to_date),
         Task("checkpoint", CHECKPOINT_S, checkpoint),
         Task("clock", CLOCK_S, watch_clock),
-        Task("recover", RECOVER_S, recover),
+        Task("take back", TAKE_BACK_S, take_back),
         Task("room", ROOM_S, watch_room),
         Task("purge", PURGE_S, purge),
     ]
