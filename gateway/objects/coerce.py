@@ -29,10 +29,13 @@ LIMITS = {"AE": 16, "CS": 16, "SH": 16, "LO": 64, "PN": 64, "ST": 1024, "LT": 10
 """Characters of one value (PS3.5 table 6.2-1); of a PN, of one component group."""
 
 _PARAGRAPHS = frozenset({"ST", "LT", "UT"})
-_CONTROLS = {code: " " for code in (*range(0x20), *range(0x7F, 0xA0))}
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), " ")
 _PARAGRAPH_CONTROLS = {code: " " for code in _CONTROLS if code not in {9, 10, 12, 13}}
-_SURROGATES = {code: "\ufffd" for code in range(0xD800, 0xE000)}
+_SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _TIME = re.compile(r"(\d\d)(\d\d)?(\d\d)?(?:\.(\d{1,6}))?", re.ASCII)
+_LEFT_BEHIND = "\x1b$)A"
+"""pydicom 3.0 decodes ISO 2022 IR 58 (simplified Chinese) and leaves its escape sequence in the text."""
+
 _DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, 0x5C, 0x5E, 0x3D}
 """After these a text under ISO 2022 is back in its first character set (PS3.5 6.1.2.5.3)."""
 
@@ -53,23 +56,24 @@ def fit(vr: str, text: str) -> Fitted:
     if vr in _EXACT:
         value = _EXACT[vr](text)
         return Fitted(value, "" if value or not text.strip() else "it is not valid and was left out")
-    if vr == "PN":
-        value = name(text)
-        return Fitted(value, _difference(text, value))
-    value = cut(clean(text, is_paragraph=vr in _PARAGRAPHS), LIMITS.get(vr, len(text)))
-    return Fitted(value, _difference(text, value))
+    is_paragraph = vr in _PARAGRAPHS
+    whole = "=".join(_groups(text)) if vr == "PN" else clean(text, is_paragraph=is_paragraph)
+    value = name(text) if vr == "PN" else cut(whole, LIMITS.get(vr, len(whole)))
+    if value != whole:
+        return Fitted(value, CUT)
+    typed = _lines(text).strip(" ") if is_paragraph else text.strip()
+    return Fitted(value, "" if value == typed else "what DICOM does not allow was replaced")
 
 
-def is_whole(vr: str, text: str) -> bool:
-    """Whether nothing is lost but spaces at the ends when the text is written under this VR."""
-    return fit(vr, text).value == text.strip()
+CUT = "it was too long and was cut"
+"""The doubt of a value of which something is missing: whoever made it keeps the original in a comment."""
 
 
 def clean(text: str, *, is_paragraph: bool = False) -> str:
     """Return the text without what DICOM does not allow in a value; its length stays as it is."""
-    text = text.translate(_SURROGATES)
+    text = text.replace(_LEFT_BEHIND, "").translate(_SURROGATES)
     if is_paragraph:
-        return re.sub(r"\r\n|\r|\n", "\r\n", text).translate(_PARAGRAPH_CONTROLS).strip(" ")
+        return _lines(text).translate(_PARAGRAPH_CONTROLS).strip(" ")
     return text.translate(_CONTROLS).replace("\\", "/").strip()
 
 
@@ -92,8 +96,7 @@ def name(text: str) -> str:
 
     Components beyond the fifth become part of the fifth; groups beyond the third (ideographic, phonetic) are dropped.
     """
-    groups = [_group(clean(group)) for group in text.split("=")[:3]]
-    return "=".join(groups).rstrip("=")
+    return "=".join(cut(group, LIMITS["PN"]).rstrip("^ ") for group in _groups(text)).rstrip("=")
 
 
 def da(text: str) -> str:
@@ -128,7 +131,9 @@ def ds(text: str) -> str:
     if not number.is_finite() or abs(number.adjusted()) > 300:
         return ""
     stated = text.strip()
-    return stated if len(stated) <= 16 and stated.isascii() and "_" not in stated else format_number_as_ds(float(number))
+    return (
+        stated if len(stated) <= 16 and stated.isascii() and "_" not in stated else format_number_as_ds(float(number))
+    )
 
 
 def is_(text: str) -> str:
@@ -155,7 +160,21 @@ def decode(raw: bytes, character_sets: Sequence[str]) -> str:
     """
     known = [term for term in character_sets if term in python_encoding] or [""]
     encodings = convert_encodings(known)
-    return decode_bytes(raw, encodings, _DELIMITERS).rstrip(" \0")
+    return decode_bytes(raw, encodings, _DELIMITERS).replace(_LEFT_BEHIND, "").rstrip(" \0")
+
+
+def is_text(raw: bytes, character_sets: Sequence[str]) -> bool:
+    """Whether the bytes are text under these character sets; under none, that is ASCII."""
+    terms = [term for term in character_sets if term in python_encoding]
+    if not any(terms):
+        return raw.isascii()
+    if b"\x1b" in raw:
+        return "\ufffd" not in decode(raw, terms)
+    try:
+        raw.decode(convert_encodings(terms)[0])
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def patient(ds_in: Dataset) -> Patient:
@@ -184,13 +203,20 @@ def _sex(text: str) -> Literal["", "M", "F", "O"]:
     return cast("Literal['M', 'F', 'O']", letter) if letter in {"M", "F", "O"} else ""
 
 
+def _groups(text: str) -> list[str]:
+    """The component groups of a name, cleaned and not yet cut."""
+    groups = [_group(clean(group)) for group in text.split("=")[:3]]
+    while groups and not groups[-1]:
+        groups.pop()
+    return groups
+
+
 def _group(text: str) -> str:
     components = text.split("^")
-    joined = "^".join([*components[:4], " ".join(components[4:])] if len(components) > 5 else components)
-    return cut(joined, LIMITS["PN"]).rstrip("^ ")
+    joined = [*components[:4], " ".join(components[4:])] if len(components) > 5 else components
+    return "^".join(joined).rstrip("^ ")
 
 
-def _difference(before: str, after: str) -> str:
-    if before.strip() == after:
-        return ""
-    return "it was too long and was cut" if len(after) < len(before.strip()) else "characters that DICOM does not allow were replaced"
+def _lines(text: str) -> str:
+    """Every kind of line end as CR LF."""
+    return re.sub(r"\r\n|\r|\n", "\r\n", text)

@@ -23,6 +23,7 @@ from pydicom.tag import BaseTag
 
 from gateway import uids
 from gateway.errors import ObjectInvalid
+from gateway.objects import broken
 from gateway.objects.words import Sink, Written
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -51,7 +52,7 @@ def is_little(transfer_syntax_uid: str) -> bool:
 
 def write(sink: Sink, ds: Dataset, transfer_syntax_uid: str, tail: Iterable[bytes] = ()) -> Written:
     """Write preamble, group 0002, the data set, and then `tail`: everything from the Pixel Data element's tag on, encoded."""
-    sop_class_uid, sop_instance_uid = str(ds.SOPClassUID), str(ds.SOPInstanceUID)
+    sop_class_uid, sop_instance_uid = _identity(ds, "SOPClassUID"), _identity(ds, "SOPInstanceUID")
     sink.write(preface(sop_class_uid, sop_instance_uid, transfer_syntax_uid))
     hashed = _Hashed(sink)
     chunks = _chunks(ds, transfer_syntax_uid, tail)
@@ -80,7 +81,9 @@ def preface(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str)
     return bytes(128) + b"DICM" + _short(0x0000, b"UL", struct.pack("<L", len(elements))) + elements
 
 
-def native(frames: Iterable[bytes], length: int, transfer_syntax_uid: str, vr: str = "OB") -> Iterator[bytes]:
+def native(
+    frames: Iterable[bytes], length: int, transfer_syntax_uid: str, vr: str = "OB", tag: int = PIXEL_DATA
+) -> Iterator[bytes]:
     """Yield the Pixel Data element of native frames (8 bits: OB, in the order of the target). `length` is known before.
 
     Raises ObjectInvalid when the frames do not come to exactly that, or when 32 bits cannot say it.
@@ -88,7 +91,7 @@ def native(frames: Iterable[bytes], length: int, transfer_syntax_uid: str, vr: s
     padded = length + length % 2
     if padded >= _UNDEFINED:
         raise ObjectInvalid(problem="uncompressed pixel data ends at 4 GiB")
-    yield _element_header(BaseTag(PIXEL_DATA), vr, padded, transfer_syntax_uid)
+    yield _element_header(BaseTag(tag), vr, padded, transfer_syntax_uid)
     total = 0
     for frame in frames:
         total += len(frame)
@@ -96,7 +99,9 @@ def native(frames: Iterable[bytes], length: int, transfer_syntax_uid: str, vr: s
             break
         yield frame
     if total != length:
-        raise ObjectInvalid(problem=f"the frames hold {'more' if total > length else 'less'} than the {length} bytes announced")
+        raise ObjectInvalid(
+            problem=f"the frames hold {'more' if total > length else 'less'} than the {length} bytes announced"
+        )
     yield bytes(length % 2)
 
 
@@ -109,7 +114,9 @@ def encapsulated(frames: Iterable[bytes], lengths: Sequence[int] = ()) -> Iterat
     """
     offsets = _offsets(lengths)
     table = struct.pack(f"<{len(offsets)}L", *offsets) if offsets and offsets[-1] < _UNDEFINED else b""
-    yield _element_header(BaseTag(PIXEL_DATA), "OB", _UNDEFINED, EXPLICIT_LITTLE) + _ITEM + struct.pack("<L", len(table))
+    yield (
+        _element_header(BaseTag(PIXEL_DATA), "OB", _UNDEFINED, EXPLICIT_LITTLE) + _ITEM + struct.pack("<L", len(table))
+    )
     yield table
     count = 0
     for frame in frames:
@@ -134,8 +141,17 @@ def extended(lengths: Sequence[int]) -> tuple[bytes, bytes] | None:
 
 
 def data_set(ds: Dataset, transfer_syntax_uid: str) -> bytes:
-    """Return a data set (without pixel data) encoded: values as the bytes they were read as, made values by pydicom."""
-    return b"".join(_elements(ds, transfer_syntax_uid, _character_sets(ds, ["iso8859"])))
+    """Return a data set (without pixel data) encoded: values as the bytes they were read as, made values by pydicom.
+
+    Raises NotDicom when a value that was read cannot be understood as far as that takes.
+    """
+    with broken.named():
+        return b"".join(_elements(ds, transfer_syntax_uid, _character_sets(ds, ["iso8859"])))
+
+
+def unread(ds: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
+    """Return an element as it was read, where nobody has looked at its value yet."""
+    return cast("DataElement | RawDataElement", ds.get_item(tag))
 
 
 def swapped(value: bytes, word_bytes: int) -> bytes:
@@ -166,6 +182,13 @@ class _Hashed:
         return self._hash.hexdigest()
 
 
+def _identity(ds: Dataset, keyword: str) -> str:
+    uid = str(ds.get(keyword) or "")
+    if not uid or not uid.isascii() or len(uid) > 64:
+        raise ObjectInvalid(problem=f"it has no valid {keyword}")
+    return uid
+
+
 def _chunks(ds: Dataset, transfer_syntax_uid: str, tail: Iterable[bytes]) -> Iterator[bytes]:
     yield data_set(ds, transfer_syntax_uid)
     yield from tail
@@ -192,13 +215,13 @@ def _elements(ds: Dataset, syntax: str, character_sets: list[str]) -> Iterator[b
 
 
 def _encoded(ds: Dataset, tag: BaseTag, syntax: str, character_sets: list[str]) -> bytes:
-    element = ds.get_item(tag)
+    element = unread(ds, tag)
     vr = _vr(ds, element)
     if vr == "SQ":
         return _sequence(ds[tag], syntax, character_sets)
     if isinstance(element, RawDataElement):
         value = element.value or b""
-        if element.is_little_endian != is_little(syntax):
+        if vr != "UN" and element.is_little_endian != is_little(syntax):
             value = swapped(value, word_bytes(vr))
         return _with_header(tag, vr, value, syntax)
     return _with_header(tag, vr, _made(element, syntax, character_sets), syntax)
@@ -214,11 +237,9 @@ def _with_header(tag: BaseTag, vr: str, value: bytes, syntax: str) -> bytes:
 
 def _vr(ds: Dataset, element: DataElement | RawDataElement) -> str:
     """The VR an element is written with: its own, the dictionary's, or UN for one that nobody knows."""
-    vr = element.VR
-    if vr in {None, "UN"}:
-        vr = _known_vr(ds, element.tag) or "UN"
-    if len(vr) != 2:
-        vr = correct_ambiguous_vr_element(ds[element.tag], ds, _byte_order(element)).VR
+    vr: str = element.VR or _known_vr(ds, element.tag)
+    if len(vr) > 2:  # "US or SS": other elements decide
+        vr = str(correct_ambiguous_vr_element(ds[element.tag], ds, is_little_endian=True).VR)
     return vr if len(vr) == 2 else "UN"
 
 
@@ -231,10 +252,6 @@ def _known_vr(ds: Dataset, tag: BaseTag) -> str:
         return private_dictionary_VR(tag, str(ds[tag.group, tag.element >> 8].value))
     except KeyError:
         return ""
-
-
-def _byte_order(element: DataElement | RawDataElement) -> bool:
-    return element.is_little_endian if isinstance(element, RawDataElement) else True
 
 
 def _sequence(element: DataElement, syntax: str, character_sets: list[str]) -> bytes:

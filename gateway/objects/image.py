@@ -45,7 +45,9 @@ def _check(picture: Picture) -> None:
             problem=f"{picture.photometric_interpretation} does not have {picture.samples_per_pixel} samples a pixel"
         )
     if not (0 < picture.rows < 65536 and 0 < picture.columns < 65536 and picture.frame_count > 0):
-        raise ObjectInvalid(problem=f"{picture.frame_count} frames of {picture.columns}x{picture.rows} cannot be written")
+        raise ObjectInvalid(
+            problem=f"{picture.frame_count} frames of {picture.columns}x{picture.rows} cannot be written"
+        )
     if picture.frame_count > 1 and len(picture.frame_times_ns) != picture.frame_count:
         raise ObjectInvalid(problem=f"{picture.frame_count} frames have {len(picture.frame_times_ns)} capture times")
     if any(later < earlier for earlier, later in zip(picture.frame_times_ns, picture.frame_times_ns[1:], strict=False)):

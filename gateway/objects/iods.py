@@ -1,5 +1,6 @@
-"""Which modules make which object (PS3.3 annex A), as tables: the composer, the header's revision and the conformance
-statement all read them.
+"""Words and a Picture to a data set: which modules make which object (PS3.3 annex A), as tables.
+
+The composer, the header's revision and the conformance statement all read the same tables.
 """
 
 from __future__ import annotations

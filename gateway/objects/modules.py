@@ -21,10 +21,13 @@ GATEWAY = "Modality gateway"
 
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
-_PAIRED = frozenset(
-    "ADRENAL ANKLE ARM AXILLA BREAST BRONCHUS CALF CAROTID CLAVICLE EAR ELBOW EXTREMITY EYE FEMUR FINGER FOOT FOREARM HAND HIP"
-    " HUMERUS KIDNEY KNEE LEG LUNG OVARY PAROTID RENAL SCAPULA SHOULDER TESTIS THIGH THUMB TOE WRIST ZYGOMA".split()
-)
+# fmt: off
+_PAIRED = frozenset({
+    "ADRENAL", "ANKLE", "ARM", "AXILLA", "BREAST", "BRONCHUS", "CALF", "CAROTID", "CLAVICLE", "EAR", "ELBOW", "EXTREMITY", "EYE",
+    "FEMUR", "FINGER", "FOOT", "FOREARM", "HAND", "HIP", "HUMERUS", "KIDNEY", "KNEE", "LEG", "LUNG", "OVARY", "PAROTID", "RENAL",
+    "SCAPULA", "SHOULDER", "TESTIS", "THIGH", "THUMB", "TOE", "WRIST", "ZYGOMA",
+})
+# fmt: on
 """Body parts of which there are two (PS3.16 annex L): Laterality is required, and nobody told us which."""
 
 
@@ -42,7 +45,7 @@ def patient(words: Words) -> Dataset:
 
 
 def general_study(words: Words) -> Dataset:
-    """C.7.2.1: the study is the ordered one, or the exam's own."""
+    """C.7.2.1: the study is the ordered one, or the exam's own. A StudyID is always given: a DICOMDIR cannot do without."""
     step = words.exam.scheduled
     return dataset(
         StudyInstanceUID=words.exam.study_instance_uid,
@@ -50,7 +53,7 @@ def general_study(words: Words) -> Dataset:
         StudyTime=words_.tm(words, words.exam.started_at),
         AccessionNumber=step.accession_number if step else "",
         ReferringPhysicianName=step.referring_physician_name if step else "",
-        StudyID=step.requested_procedure_id if step else "",
+        StudyID=(step.requested_procedure_id if step else "") or words.exam.exam_id.hex[:8].upper(),
         StudyDescription=(step.requested_procedure_description or None) if step else None,
         ProcedureCodeSequence=_codes(step.requested_procedure_code) if step else None,
     )
@@ -137,6 +140,24 @@ def sop_common(words: Words, sop_class_uid: str) -> Dataset:
     )
 
 
+def referenced_request(words: Words) -> list[Dataset] | None:
+    """Table C.17-2: the request that a report answers; None where nothing was ordered."""
+    step = words.exam.scheduled
+    if step is None:
+        return None
+    item = dataset(
+        StudyInstanceUID=step.study_instance_uid,
+        ReferencedStudySequence=[],
+        AccessionNumber=step.accession_number,
+        PlacerOrderNumberImagingServiceRequest="",
+        FillerOrderNumberImagingServiceRequest="",
+        RequestedProcedureID=step.requested_procedure_id,
+        RequestedProcedureDescription=step.requested_procedure_description,
+        RequestedProcedureCodeSequence=_codes(step.requested_procedure_code) or [],
+    )
+    return [item]
+
+
 def comments(words: Words) -> tuple[str, ...]:
     """Return the lines that ImageComments gets from the words: doubts about the clock, and texts too long for their VR."""
     step = words.exam.scheduled
@@ -160,7 +181,7 @@ def _in_full(**texts: str) -> list[str]:
     return [
         f"{IN_FULL}{keyword}: {coerce.clean(text)}"
         for keyword, text in texts.items()
-        if "cut" in coerce.fit(vrs.get(keyword, "LO"), text).doubt
+        if coerce.fit(vrs.get(keyword, "LO"), text).doubt == coerce.CUT
     ]
 
 

@@ -7,10 +7,8 @@ value it choked on. A deflated data set is inflated as it is read, up to a limit
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, cast
@@ -18,12 +16,11 @@ from typing import BinaryIO, Self, cast
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from gateway.errors import NotDicom, ObjectError
-from gateway.objects import encode
+from gateway.objects import broken, encode
 
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, Double Float and integer Pixel Data."""
@@ -31,22 +28,6 @@ PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 UNDEFINED = 0xFFFFFFFF
 _COPY_BYTES = 1 << 20
 _INFLATE_LIMIT = 8 << 30
-_BROKEN = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    InvalidDicomError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom is seen to raise on broken input; OSError is not here: a failing disk is not a broken object."""
 
 
 class PixelElement:
@@ -70,14 +51,14 @@ class Part10:
         self._file = stream
         self.meta = _meta(stream)
         self.transfer_syntax_uid = _transfer_syntax(self.meta)
-        self.stream = _Inflated(stream) if self.transfer_syntax_uid == encode.DEFLATED else stream
-        with broken_is_named():
+        self.stream = cast("BinaryIO", _Inflated(stream)) if self.transfer_syntax_uid == encode.DEFLATED else stream
+        with broken.named():
             self.header, self.pixels = _header(self.stream, self.transfer_syntax_uid, tags)
 
     @property
     def frame_count(self) -> int:
         """NumberOfFrames, 1 where absent. Raises NotDicom when it is none."""
-        with broken_is_named():
+        with broken.named():
             count = int(self.header.get("NumberOfFrames") or 1)
         if count < 1:
             raise NotDicom(problem="its number of frames is not a positive number")
@@ -92,13 +73,14 @@ class Part10:
     def tail(self) -> Iterator[bytes]:
         """Yield everything from the pixel data's tag to the end, as it lies in the (inflated) file."""
         if self.pixels is not None:
-            self.stream.seek(self.pixels.at - _header_bytes(self.pixels, self.transfer_syntax_uid))
+            self.stream.seek(self.pixels.at - _header_bytes(self.transfer_syntax_uid))
             while chunk := self.stream.read(_COPY_BYTES):
                 yield chunk
 
     def native_bytes(self) -> Iterator[bytes]:
-        """Yield the native pixel data's value in pieces (multiples of 8 bytes but the last), in the file's byte order."""
+        """Yield the native pixel data's value in pieces (multiples of 8 bytes but the last), words little endian."""
         element = self.pixel_element()
+        word_bytes = 1 if encode.is_little(self.transfer_syntax_uid) else encode.word_bytes(element.vr)
         self.stream.seek(element.at)
         left = element.length
         while left:
@@ -106,27 +88,25 @@ class Part10:
             if not chunk:
                 raise NotDicom(problem="its pixel data ends early")
             left -= len(chunk)
-            yield chunk
+            yield encode.swapped(chunk, word_bytes)
 
     def native_frames(self, frame_bytes: int) -> Iterator[bytes]:
-        """Yield native frames of this size, little endian. Raises NotDicom when the pixel data is too short."""
-        element = self.pixel_element()
-        self.stream.seek(element.at)
-        swap = 1 if encode.is_little(self.transfer_syntax_uid) else encode.word_bytes(element.vr)
-        odd = b""
-        for _ in range(self.frame_count):
-            raw = odd + self.stream.read(frame_bytes - len(odd) + (frame_bytes - len(odd)) % swap)
-            if len(raw) < frame_bytes:
-                raise NotDicom(problem="its pixel data ends early")
-            frame = encode.swapped(raw, swap) if not odd else odd + encode.swapped(raw[len(odd) :], swap)
-            frame, odd = frame[:frame_bytes], frame[frame_bytes:]
-            yield frame
+        """Yield native frames of this size, words little endian. Raises NotDicom when there are fewer than announced."""
+        waiting, left = bytearray(), self.frame_count
+        for chunk in self.native_bytes():
+            waiting += chunk
+            while left and len(waiting) >= frame_bytes:
+                yield bytes(waiting[:frame_bytes])
+                del waiting[:frame_bytes]
+                left -= 1
+        if left:
+            raise NotDicom(problem=f"it announces {self.frame_count} frames and does not hold as many")
 
     def compressed_frames(self) -> Iterator[bytes]:
         """Yield the frames of encapsulated pixel data, fragments joined. Raises NotDicom when they do not add up."""
         element = self.pixel_element()
         self.stream.seek(element.at)
-        with broken_is_named():
+        with broken.named():
             frames = generate_frames(
                 self.stream, number_of_frames=self.frame_count, extended_offsets=self._extended_offsets()
             )
@@ -165,26 +145,17 @@ def open_file(path: Path, tags: Sequence[int] = ()) -> Part10:
         raise
 
 
-@contextmanager
-def broken_is_named() -> Iterator[None]:
-    """Turn whatever pydicom raises on broken input into NotDicom, without its text: that may hold a value."""
-    try:
-        yield
-    except _BROKEN as error:
-        raise NotDicom(problem=f"it cannot be parsed ({type(error).__name__})") from None
-
-
 def _meta(stream: BinaryIO) -> Dataset:
     if stream.read(132)[128:] != b"DICM":
         raise NotDicom(problem="the DICM prefix is missing")
-    with broken_is_named():
+    with broken.named():
         return read_dataset(
             stream, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2
         )
 
 
 def _transfer_syntax(meta: Dataset) -> str:
-    with broken_is_named():
+    with broken.named():
         uid = str(meta.get("TransferSyntaxUID") or "").rstrip("\0 ")
     if not uid:
         raise NotDicom(problem="it does not say its transfer syntax")
@@ -225,7 +196,7 @@ def _implicit_vr(tag: int) -> str:
     return {0x7FE00008: "OF", 0x7FE00009: "OD"}.get(tag, "OW")
 
 
-def _header_bytes(element: PixelElement, syntax: str) -> int:
+def _header_bytes(syntax: str) -> int:
     return 8 if encode.is_implicit(syntax) else 12
 
 
@@ -253,7 +224,7 @@ class _Window(io.RawIOBase):
 
 
 class _Inflated(io.RawIOBase):
-    """A deflated data set, read forward; going back starts again from its beginning (PS3.5 A.5)."""
+    """A deflated data set, read forward; going back inflates it again from its beginning (PS3.5 A.5)."""
 
     def __init__(self, deflated: BinaryIO) -> None:
         super().__init__()
@@ -270,13 +241,9 @@ class _Inflated(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = 0) -> int:
         target = offset + (self._at if whence == 1 else 0)
-        if target < self._at - self._kept_from:
+        if target < self._at:
             self._restart()
-        elif target < self._at:
-            back = self._at - target
-            self._ahead, self._at = self._recent[len(self._recent) - back :] + self._ahead, target
-            self._recent, self._kept_from = self._recent[:-back], self._kept_from - back
-        while self._at < target and self._take(min(target - self._at, _COPY_BYTES)):
+        while self._at < target and self._take(target - self._at):
             pass
         return self._at
 
@@ -286,7 +253,7 @@ class _Inflated(io.RawIOBase):
     def _restart(self) -> None:
         self._deflated.seek(self._start)
         self._inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-        self._at, self._ahead, self._recent, self._kept_from = 0, b"", b"", 0
+        self._at, self._ahead = 0, b""
 
     def _take(self, most: int) -> bytes:
         """Up to `most` of the next bytes; empty at the end."""
@@ -296,14 +263,15 @@ class _Inflated(io.RawIOBase):
         self._at += len(chunk)
         if self._at > _INFLATE_LIMIT:
             raise ObjectError(problem="it inflates to more than 8 GiB")
-        self._recent = (self._recent + chunk)[-64:]
-        self._kept_from = len(self._recent)
         return chunk
 
     def _more(self) -> bytes:
-        while not self._inflate.eof:
-            piece = self._inflate.unconsumed_tail or self._deflated.read(1 << 16)
-            out = self._inflate.decompress(piece, _COPY_BYTES)
-            if out or not piece:
-                return out
+        try:
+            while not self._inflate.eof:
+                piece = self._inflate.unconsumed_tail or self._deflated.read(1 << 16)
+                out = self._inflate.decompress(piece, _COPY_BYTES)
+                if out or not piece:
+                    return out
+        except zlib.error as error:
+            raise NotDicom(problem="its deflated data set is broken") from error
         return b""

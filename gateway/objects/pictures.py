@@ -139,9 +139,7 @@ def sc_multi_frame_image(picture: Picture) -> Dataset:
 def is_regular(picture: Picture) -> bool:
     """Whether every frame was captured within 1 ms of an even beat through the whole recording."""
     first, interval_ns = picture.frame_times_ns[0], _mean_interval_ns(picture)
-    return all(
-        abs(at - first - index * interval_ns) < _JITTER_NS for index, at in enumerate(picture.frame_times_ns)
-    )
+    return all(abs(at - first - index * interval_ns) < _JITTER_NS for index, at in enumerate(picture.frame_times_ns))
 
 
 def _mean_interval_ns(picture: Picture) -> float:

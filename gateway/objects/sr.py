@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from gateway import uids
 from gateway.errors import ObjectInvalid
-from gateway.model import Code, Observation, ScheduledStep
+from gateway.model import Code, Observation
 from gateway.objects import coerce, encode, iods, modules
 from gateway.objects import words as words_
 from gateway.objects.attributes import code, dataset, merged
@@ -53,14 +53,13 @@ def compose(words: Words, observations: Sequence[Observation]) -> Dataset:
 
 def sr_document_general(words: Words) -> Dataset:
     """C.17.2: complete as far as the instrument stated it, verified by nobody."""
-    step = words.exam.scheduled
     return dataset(
         InstanceNumber=words.instance_number,
         CompletionFlag="COMPLETE",
         VerificationFlag="UNVERIFIED",
         ContentDate=words_.da(words, words.captured_at),
         ContentTime=words_.tm(words, words.captured_at),
-        ReferencedRequestSequence=[_request(step)] if step is not None else None,
+        ReferencedRequestSequence=modules.referenced_request(words),
         PerformedProcedureCodeSequence=[],
     )
 
@@ -191,9 +190,7 @@ def _related(relationship: str, item: Dataset) -> Dataset:
 
 
 def _item(relationship: str, value_type: str, concept: Code, **value: str | Dataset) -> Dataset:
-    return dataset(
-        RelationshipType=relationship, ValueType=value_type, ConceptNameCodeSequence=code(concept), **value
-    )
+    return dataset(RelationshipType=relationship, ValueType=value_type, ConceptNameCodeSequence=code(concept), **value)
 
 
 def _text(relationship: str, concept: Code, text: str) -> Dataset:
@@ -206,20 +203,6 @@ def _coded(relationship: str, concept: Code, value: Code) -> Dataset:
 
 def _uid(relationship: str, concept: Code, uid: str) -> Dataset:
     return _item(relationship, "UIDREF", concept, UID=uid)
-
-
-def _request(step: ScheduledStep) -> Dataset:
-    """Table C.17-2, Referenced Request."""
-    return dataset(
-        StudyInstanceUID=step.study_instance_uid,
-        ReferencedStudySequence=[],
-        AccessionNumber=step.accession_number,
-        PlacerOrderNumberImagingServiceRequest="",
-        FillerOrderNumberImagingServiceRequest="",
-        RequestedProcedureID=step.requested_procedure_id,
-        RequestedProcedureDescription=step.requested_procedure_description,
-        RequestedProcedureCodeSequence=[code(step.requested_procedure_code)] if step.requested_procedure_code else [],
-    )
 
 
 _LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")

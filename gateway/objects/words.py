@@ -33,8 +33,6 @@ class Words(Struct, frozen=True, kw_only=True):
     instance_number: int
     captured_at: datetime
     """Of the first frame; for readings, of the last one."""
-    is_time_confirmed: bool = False
-    """A person confirmed the date and time, because the clock was not certain: the object says so."""
 
     def __repr__(self) -> str:
         """Show the UID only."""
@@ -113,10 +111,9 @@ def check_times(words: Words) -> None:
 
 def clock_note(words: Words) -> str:
     """Return what a reader must know of the dates and times, as a sentence; empty when the clock was trusted."""
-    doubt = f" ({words.exam.clock_doubt})" if words.exam.clock_doubt else ""
-    if words.is_time_confirmed:
-        return f"{CLOCK}the clock of the gateway was not certain{doubt}; a person confirmed the date and time."
-    return f"{CLOCK}the date and time are not certain{doubt}." if doubt else ""
+    if words.exam.clock_doubt:
+        return f"{CLOCK}the date and time are not certain: {words.exam.clock_doubt}."
+    return f"{CLOCK}{words.exam.clock_note}" if words.exam.clock_note else ""
 
 
 CLOCK = "Clock: "

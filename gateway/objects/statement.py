@@ -1,0 +1,212 @@
+"""The objects' part of the DICOM conformance statement, computed from the tables that compose them: it cannot go stale.
+
+Each module is made with sample words, once with everything known and once with as little as possible: what is there both
+times is always there, what has no value in the second may be empty. PS3.2 annex A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import UUID
+
+from msgspec.structs import replace
+from pydicom.dataset import Dataset
+
+from gateway import uids
+from gateway.clock import BUILT_AT
+from gateway.config import Station
+from gateway.model import Code, Equipment, Observation, Patient, PerformedStep, Picture, ScheduledStep, StepStatus
+from gateway.objects import encode, iods, modules, pictures, sr
+from gateway.objects.attributes import merged
+from gateway.objects.iods import Iod
+from gateway.objects.words import Words
+from gateway.profile import ObjectKind
+
+Module = tuple[str, Dataset, Dataset]
+"""Name as in PS3.3, its attributes when everything is known, and when as little as possible is."""
+
+
+def as_markdown() -> str:
+    """Return the chapter: SOP classes created, attributes by module, character sets, transfer syntaxes of what is made."""
+    return "\n".join((*_classes(), *_modules(), *_rules()))
+
+
+def _classes() -> Iterator[str]:
+    yield "## Objects created"
+    yield ""
+    yield "| SOP class | UID | modules |"
+    yield "|---|---|---|"
+    for iod in iods.ALL:
+        names = ", ".join(name for name, _, _ in _of(iod))
+        yield f"| {iod.name} | `{iod.sop_class_uid}` | {names} |"
+    yield ""
+
+
+def _modules() -> Iterator[str]:
+    shown: set[str] = set()
+    for iod in iods.ALL:
+        for name, full, scant in _of(iod):
+            if name not in shown:
+                shown.add(name)
+                yield from _table(name, full, scant)
+
+
+def _table(name: str, full: Dataset, scant: Dataset) -> Iterator[str]:
+    yield f"### {name}"
+    yield ""
+    yield "| attribute | tag | VR | presence |"
+    yield "|---|---|---|---|"
+    every = merged((scant, full))
+    for element in every:
+        tag = f"({element.tag.group:04X},{element.tag.element:04X})"
+        yield f"| {element.keyword} | {tag} | {element.VR} | {_presence(full, scant, element.keyword)} |"
+    yield ""
+
+
+def _presence(full: Dataset, scant: Dataset, keyword: str) -> str:
+    if keyword not in full or keyword not in scant:
+        return "where it applies"
+    return "always; may be empty" if scant[keyword].is_empty else "always"
+
+
+def _rules() -> Iterator[str]:
+    yield "### Rules"
+    yield ""
+    yield "- Character set: ISO_IR 192 (UTF-8), always. Dates and times are local; TimezoneOffsetFromUTC is always there."
+    yield "- An emergency exam is written with the PatientID `EMERGENCY-<8 hex digits>` and is not sent before it is identified;"
+    yield "  OriginalAttributesSequence then keeps what was replaced."
+    yield "- Private attributes are never created. A text too long for its VR is cut, and kept in full in PatientComments or"
+    yield "  ImageComments."
+    yield ""
+
+
+def _of(iod: Iod) -> Iterator[Module]:
+    """The modules of an IOD, named and sampled."""
+    full, scant = _words(_FULL), _words(_SCANT)
+    shown, bare = _pictures(iod)
+    for of_words in iod.of_words:
+        yield _title(of_words), of_words(full), of_words(scant)
+    for of_picture in iod.of_picture:
+        yield _title(of_picture), of_picture(shown), of_picture(bare)
+    for of_both in iod.of_both:
+        yield _title(of_both), of_both(full, shown), of_both(scant, bare)
+    if iod is iods.COMPREHENSIVE_SR:
+        yield _title(sr.sr_document_general), sr.sr_document_general(full), sr.sr_document_general(scant)
+        content = sr.sr_document_content
+        yield _title(content), content(full, _READINGS), content(scant, _READINGS)
+    common = (modules.sop_common(words, iod.sop_class_uid) for words in (full, scant))
+    yield _title(modules.sop_common), next(common), next(common)
+
+
+def _title(module: Callable[..., Dataset]) -> str:
+    capitals = {"sr": "SR", "sc": "SC", "us": "US", "sop": "SOP"}
+    words = (capitals.get(word, word.capitalize()) for word in module.__name__.split("_"))
+    return " ".join(words).replace("Multi Frame", "Multi-frame")
+
+
+_EXAM = UUID(int=1)
+_CODE = Code("45036003", "SCT", "Ultrasonography of abdomen")
+_SOMEBODY = Patient(
+    patient_id="1", name="A^B", birth_date="19700102", sex="O", issuer_of_patient_id="HOSPITAL", comments="known"
+)
+_ORDER = ScheduledStep(
+    patient=_SOMEBODY,
+    scheduled_procedure_step_id="1",
+    study_instance_uid="2.25.1",
+    accession_number="1",
+    requested_procedure_id="1",
+    requested_procedure_description="Abdomen",
+    requested_procedure_code=_CODE,
+    scheduled_procedure_step_description="Abdomen",
+    scheduled_protocol_codes=(_CODE,),
+    referring_physician_name="C^D",
+    performing_physician_name="E^F",
+    admission_id="1",
+    patient_weight_kg="60",
+    medical_alerts="known",
+    allergies="known",
+    pregnancy_status="1",
+)
+_FULL = PerformedStep(
+    exam_id=_EXAM,
+    station="room",
+    status=StepStatus.IN_PROGRESS,
+    study_instance_uid="2.25.1",
+    modality="US",
+    profile="sample",
+    started_at=BUILT_AT + timedelta(days=1),
+    started_ns=0,
+    boot_id="boot",
+    clock_note="A person confirmed the date and time.",
+    patient=_SOMEBODY,
+    scheduled=_ORDER,
+    operator="G^H",
+)
+_SCANT = PerformedStep(
+    exam_id=_EXAM,
+    station="room",
+    status=StepStatus.IN_PROGRESS,
+    study_instance_uid="2.25.1",
+    modality="US",
+    profile="sample",
+    started_at=BUILT_AT + timedelta(days=1),
+    started_ns=0,
+    boot_id="boot",
+)
+_READINGS = (Observation(concept=_CODE, value="1", unit=Code("1", "UCUM", "no units")),)
+
+
+def _words(exam: PerformedStep) -> Words:
+    is_full = exam is _FULL
+    known = dict.fromkeys(Equipment.__struct_fields__, "known") if is_full else {}
+    return Words(
+        exam=exam,
+        equipment=Equipment(**known),
+        object=ObjectKind(
+            modality="US",
+            body_part_examined="ABDOMEN" if is_full else "",
+            series_description="known" if is_full else "",
+            conversion_type="DV" if is_full else "DI",
+        ),
+        station=Station(institution_name="known" if is_full else ""),
+        sop_instance_uid=uids.instance(_EXAM, "image", 1, 1),
+        series_instance_uid=uids.series(_EXAM, "image"),
+        series_number=1,
+        instance_number=1,
+        captured_at=BUILT_AT + timedelta(days=1),
+    )
+
+
+def _pictures(iod: Iod) -> tuple[Picture, Picture]:
+    """A picture of this IOD with everything to be said of it, and one with nothing."""
+    is_multi_frame = pictures.cine in iod.of_picture
+    grey = Picture(
+        rows=1,
+        columns=1,
+        samples_per_pixel=1,
+        transfer_syntax_uid=encode.EXPLICIT_LITTLE,
+        photometric_interpretation="MONOCHROME2",
+        frame_count=3 if is_multi_frame else 1,
+        frame_times_ns=(0, 40_000_000, 120_000_000) if is_multi_frame else (),
+        pixel_aspect=(12, 11),
+        steps=("crop",),
+        source_format="PAL 625/50i",
+        lossy_method="ISO_10918_1",
+        lossy_ratio=8.0,
+        missing_frames=1,
+    )
+    colour = Picture(
+        rows=1,
+        columns=1,
+        samples_per_pixel=3,
+        transfer_syntax_uid=encode.EXPLICIT_LITTLE,
+        photometric_interpretation="RGB",
+        frame_count=2 if is_multi_frame else 1,
+        frame_times_ns=(0, 40_000_000) if is_multi_frame else (),
+    )
+    if iod is iods.SC_GREY_MULTI_FRAME:
+        return grey, replace(colour, samples_per_pixel=1, photometric_interpretation="MONOCHROME2")
+    if iod is iods.SC_COLOUR_MULTI_FRAME:
+        return replace(grey, samples_per_pixel=3, photometric_interpretation="RGB"), colour
+    return grey, colour

@@ -1,0 +1,201 @@
+"""What the tests of objects share: words for every object kind, pictures of every shape, codecs that are not ours."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import imagecodecs
+import numpy as np
+from msgspec.structs import replace
+from pydicom.pixels.decoders.rle import _rle_decode_frame as rle_decode_frame
+from pydicom.pixels.encoders import RLELosslessEncoder
+
+from gateway import uids
+from gateway.config import Station
+from gateway.model import Code, Equipment, Observation, Patient, PerformedStep, Picture, ScheduledStep, StepStatus
+from gateway.objects import image, sr
+from gateway.objects.words import Words
+from gateway.profile import ObjectKind
+
+EXAM = UUID("6f1f4d1e-2f6b-4c0e-9d7b-3f0a5a1c2b3d")
+AT = datetime(2026, 12, 1, 9, 30, 15, 250_000, tzinfo=UTC)
+JPEG_LS = "1.2.840.10008.1.2.4.80"
+RLE = "1.2.840.10008.1.2.5"
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
+HTJ2K = "1.2.840.10008.1.2.4.201"
+JPEG = "1.2.840.10008.1.2.4.50"
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+PATIENT = Patient(patient_id="P-0042", name="Müller^Ana", birth_date="19700102", sex="F")
+STEP = ScheduledStep(
+    patient=PATIENT,
+    scheduled_procedure_step_id="SPS1",
+    study_instance_uid="1.2.826.0.1.3680043.8.498.1",
+    accession_number="A-17",
+    requested_procedure_id="RP1",
+    requested_procedure_description="Ultrasound abdomen",
+    requested_procedure_code=Code("45036003", "SCT", "Ultrasonography of abdomen"),
+    scheduled_procedure_step_description="Abdomen",
+    scheduled_protocol_codes=(Code("45036003", "SCT", "Ultrasonography of abdomen"),),
+    modality="US",
+    referring_physician_name="Rossi^Carla",
+    performing_physician_name="Okafor^Ngozi",
+    patient_weight_kg="61.5",
+    medical_alerts="Pacemaker",
+    allergies="Latex",
+    pregnancy_status="1",
+    admission_id="ADM9",
+)
+
+
+def exam(**changes):
+    step = PerformedStep(
+        exam_id=EXAM,
+        station="us-room-1",
+        status=StepStatus.IN_PROGRESS,
+        study_instance_uid=STEP.study_instance_uid,
+        modality="US",
+        profile="us",
+        started_at=AT - timedelta(minutes=3),
+        started_ns=1_000_000_000,
+        boot_id="b0",
+        patient=PATIENT,
+        scheduled=STEP,
+        operator="Lee^Kim",
+    )
+    return replace(step, **changes)
+
+
+def words(kind="us", *, exam_changes=None, **changes):
+    made = Words(
+        exam=exam(**(exam_changes or {})),
+        equipment=Equipment(
+            manufacturer="Aloka", model_name="SSD-500", serial_number="123", software_versions="1.0", station_name="US1"
+        ),
+        object=ObjectKind(modality="US" if kind == "us" else "OT", still=kind, cine=kind, series_description="Live"),
+        station=Station(institution_name="Clinic", timezone="Africa/Nairobi"),
+        sop_instance_uid=uids.instance(EXAM, "image", 1, 1),
+        series_instance_uid=uids.series(EXAM, "image"),
+        series_number=1,
+        instance_number=1,
+        captured_at=AT,
+    )
+    return replace(made, **changes)
+
+
+def picture(rows=48, columns=64, samples=1, frames=1, **changes):
+    made = Picture(
+        rows=rows,
+        columns=columns,
+        samples_per_pixel=samples,
+        transfer_syntax_uid=EXPLICIT,
+        photometric_interpretation="RGB" if samples == 3 else "MONOCHROME2",
+        frame_count=frames,
+        frame_times_ns=tuple(10**9 + 40_000_000 * index for index in range(frames)) if frames > 1 else (),
+        steps=("crop 64x48+0+0", "de-interlaced (motion adaptive)"),
+        source_format="PAL 625/50i",
+    )
+    return replace(made, **changes)
+
+
+def pixels(shown, seed=7):
+    """Frames of a picture, (rows, columns[, 3]) uint8: noise with a ramp, so that a swapped axis is seen."""
+    rng = np.random.default_rng(seed)
+    shape = (shown.rows, shown.columns) + ((3,) if shown.samples_per_pixel == 3 else ())
+    ramp = np.linspace(0, 180, shown.columns, dtype=np.uint8)
+    ramp = ramp[None, :, None] if len(shape) == 3 else ramp[None, :]
+    return [rng.integers(0, 60, shape, dtype=np.uint8) + ramp for _ in range(shown.frame_count)]
+
+
+READINGS = (
+    Observation(
+        concept=Code("8867-4", "LN", "Heart rate"),
+        value="72",
+        unit=Code("/min", "UCUM", "per minute"),
+        received_ns=5_000_000_000,
+    ),
+    Observation(
+        concept=Code("56844-4", "LN", "Intraocular pressure of Eye"),
+        value="12.5",
+        unit=Code("mm[Hg]", "UCUM", "mmHg"),
+        received_ns=5_250_000_000,
+        doubts=("it is outside 0 to 10",),
+    ),
+    Observation(concept=Code("121106", "DCM", "Comment"), value="Messung ok 中", received_ns=5_500_000_000),
+)
+
+
+def composed(kind, shown, frames=None, **changes):
+    """The bytes of a Part 10 image, and what was written."""
+    sink = io.BytesIO()
+    raw = frames if frames is not None else [frame.tobytes() for frame in pixels(shown)]
+    written = image.write(sink, words(kind, **changes), shown, iter(raw))
+    return sink.getvalue(), written
+
+
+def report(observations=READINGS, **changes):
+    sink = io.BytesIO()
+    made = words(
+        sop_instance_uid=uids.instance(EXAM, "sr", 2, 1), series_instance_uid=uids.series(EXAM, "sr"), **changes
+    )
+    return sink, sr.write(sink, made, observations)
+
+
+KINDS = {
+    "us-still-grey": ("us", picture()),
+    "us-still-colour": ("us", picture(samples=3)),
+    "us-cine-grey": ("us", picture(frames=5)),
+    "us-cine-colour": ("us", picture(samples=3, frames=5)),
+    "sc-still-grey": ("sc", picture()),
+    "sc-still-colour": ("sc", picture(samples=3)),
+    "sc-cine-grey": ("sc", picture(frames=5)),
+    "sc-cine-colour": ("sc", picture(samples=3, frames=5)),
+}
+
+
+def every_object():
+    """Name and bytes of one object of every kind the gateway makes."""
+    for name, (kind, shown) in KINDS.items():
+        yield name, composed(kind, shown)[0]
+    yield "sr", report()[0].getvalue()
+
+
+def decode(data, syntax, rows, columns, samples, bits, signed, /):
+    """The contract of pixels.codecs, kept by imagecodecs and pydicom directly."""
+    if syntax == RLE:
+        plain = rle_decode_frame(data, rows, columns, samples, bits)
+        dtype = np.dtype(f"{'i' if signed else 'u'}{bits // 8}")
+        planes = np.frombuffer(plain, dtype).reshape(samples, rows, columns)
+        return planes[0] if samples == 1 else planes.transpose(1, 2, 0)
+    return {JPEG_LS: imagecodecs.jpegls_decode, JPEG: imagecodecs.jpeg8_decode}.get(syntax, imagecodecs.jpeg2k_decode)(
+        data
+    )
+
+
+def encode(pixels, syntax, /):
+    if syntax == RLE:
+        return rle_encode(pixels)
+    pixels = np.ascontiguousarray(pixels)
+    if syntax == JPEG_LS:
+        return imagecodecs.jpegls_encode(pixels)
+    if syntax == HTJ2K:
+        return imagecodecs.htj2k_encode(pixels, reversible=True)
+    return imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True, level=0, mct=pixels.ndim == 3)
+
+
+def rle_encode(pixels):
+    """One frame by pydicom's encoder."""
+    is_colour = pixels.ndim == 3
+    return RLELosslessEncoder.encode(
+        np.ascontiguousarray(pixels),
+        encoding_plugin="pydicom",
+        rows=pixels.shape[0],
+        columns=pixels.shape[1],
+        samples_per_pixel=3 if is_colour else 1,
+        bits_allocated=pixels.dtype.itemsize * 8,
+        bits_stored=pixels.dtype.itemsize * 8,
+        pixel_representation=int(pixels.dtype.kind == "i"),
+        photometric_interpretation="RGB" if is_colour else "MONOCHROME2",
+        planar_configuration=0,
+        number_of_frames=1,
+    )

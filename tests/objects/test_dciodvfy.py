@@ -1,0 +1,84 @@
+"""dciodvfy says no error on any object we make; each warning it may say is listed here, with the reason why it stays."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.model import Patient
+from gateway.objects import revise
+from gateway.profile import ObjectKind
+from tests.objects import samples
+
+EXPLAINED = {
+    "is only permitted to be empty when actually unknown": (
+        "Laterality: nobody told us the body part, or it is one of a pair and nobody told us which; that is what empty means."
+    ),
+    "should be absent (not empty) if an unpaired body part": "as above",
+}
+
+VARIANTS = {
+    "emergency": {"exam_changes": {"patient": None, "scheduled": None}},
+    "typed by hand": {"exam_changes": {"patient": Patient(patient_id="7", name="王^小东"), "scheduled": None}},
+    "clock confirmed": {"exam_changes": {"clock_note": "A person confirmed the date and time."}},
+    "body part": {"object": ObjectKind(modality="US", still="us", cine="us", body_part_examined="ABDOMEN")},
+}
+
+PICTURES = {
+    "pixels not square": samples.picture(pixel_aspect=(12, 11)),
+    "lossy source": samples.picture(lossy_method="ISO_10918_1", lossy_ratio=8.2),
+    "text masked": samples.picture(is_text_masked=True),
+    "irregular": samples.picture(frames=3, frame_times_ns=(0, 40_000_000, 200_000_000), missing_frames=3),
+    "ended early": samples.picture(frames=2, ended_early="the power failed"),
+}
+
+
+def test_every_object_kind_is_valid(saved):
+    for name, data in samples.every_object():
+        assert unexplained(saved(data)) == [], name
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", ["us", "sc", "sr"])
+def test_an_object_is_valid_whoever_the_patient_is(saved, name, variant):
+    if name == "sr":
+        data = samples.report(**VARIANTS[variant])[0].getvalue()
+    else:
+        data = samples.composed(name, samples.picture(), **VARIANTS[variant])[0]
+    assert unexplained(saved(data)) == []
+
+
+@pytest.mark.parametrize("shown", PICTURES)
+@pytest.mark.parametrize("name", ["us", "sc"])
+def test_an_object_is_valid_whatever_happened_to_its_picture(saved, name, shown):
+    assert unexplained(saved(samples.composed(name, PICTURES[shown])[0])) == []
+
+
+@pytest.mark.parametrize("syntax", [samples.JPEG_LS, samples.RLE, samples.JPEG_2000])
+@pytest.mark.parametrize("samples_per_pixel", [1, 3])
+def test_a_compressed_object_is_valid(saved, syntax, samples_per_pixel):
+    shown = samples.picture(samples=samples_per_pixel, frames=2, transfer_syntax_uid=syntax)
+    if syntax == samples.JPEG_2000 and samples_per_pixel == 3:
+        shown = replace(shown, photometric_interpretation="YBR_RCT")
+    frames = [samples.encode(frame, syntax) for frame in samples.pixels(shown)]
+    for name in ("us", "sc"):
+        assert unexplained(saved(samples.composed(name, shown, frames)[0])) == []
+
+
+def test_a_revised_object_is_valid(saved, tmp_path):
+    emergency = samples.composed("us", samples.picture(), **VARIANTS["emergency"])[0]
+    with (tmp_path / "revised.dcm").open("wb") as sink:
+        revise.write(saved(emergency), sink, samples.words(), modified_at=samples.AT)
+    assert unexplained(tmp_path / "revised.dcm") == []
+
+
+def test_a_broken_object_is_seen(saved):
+    data = samples.composed("us", samples.picture())[0].replace(b"MONOCHROME2 ", b"MONOCHROME9 ")
+    assert unexplained(saved(data)) != []
+
+
+def unexplained(path: Path) -> list[str]:
+    done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if line.startswith(("Error", "Warning"))]
+    return [line for line in said if line.startswith("Error") or not any(reason in line for reason in EXPLAINED)]

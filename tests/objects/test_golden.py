@@ -1,0 +1,67 @@
+"""The header of each object kind, as DICOM JSON in golden/: its diff is a decision. GATEWAY_GOLDEN=write makes them anew."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import gateway
+from tests.objects import samples
+
+GOLDEN = Path(__file__).parent / "golden"
+NAMES = [*samples.KINDS, "sr", "emergency", "lossy-irregular"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_object_is_what_was_decided(read, monkeypatch, name):
+    monkeypatch.setattr(gateway, "__version__", "0.0.0")  # a release changes no object
+    made = _as_json(read(_object(name)))
+    path = GOLDEN / f"{name}.json"
+    if os.environ.get("GATEWAY_GOLDEN") == "write":
+        path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert made == json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_no_golden_object_is_left_over():
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(NAMES)
+
+
+def _object(name):
+    if name == "sr":
+        return samples.report()[0].getvalue()
+    if name == "emergency":
+        return samples.composed("us", samples.picture(), exam_changes={"patient": None, "scheduled": None})[0]
+    if name == "lossy-irregular":
+        shown = samples.picture(
+            frames=3,
+            frame_times_ns=(0, 40_000_000, 200_000_000),
+            missing_frames=3,
+            ended_early="the power failed",
+            lossy_method="ISO_10918_1",
+            lossy_ratio=8.25,
+            pixel_aspect=(12, 11),
+            is_text_masked=True,
+        )
+        return samples.composed("sc", shown)[0]
+    return samples.composed(*samples.KINDS[name])[0]
+
+
+def _as_json(ds):
+    """Keyword by keyword, so that a diff can be read; pixel data by its digest."""
+    pixels = {"PixelData": hashlib.sha256(ds.PixelData).hexdigest()} if "PixelData" in ds else {}
+    if pixels:
+        del ds.PixelData
+    return _named(ds) | pixels
+
+
+def _named(ds):
+    return {element.keyword: _value(element) for element in ds}
+
+
+def _value(element):
+    said = element.to_json_dict(None, 0)
+    if element.VR == "SQ":
+        said["Value"] = [_named(item) for item in element.value]
+    return said
