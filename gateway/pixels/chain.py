@@ -22,8 +22,9 @@ from gateway.profile import PixelChain, Rectangle
 Bytes = npt.NDArray[np.uint8]
 Sample = TypeVar("Sample", bound=np.generic)
 
-GREY_TOLERANCE = 4
-"""Levels by which a grey pixel's samples may differ: what two steps of chroma become (converters are no better)."""
+GREY_TOLERANCE = 8
+"""Levels by which a grey pixel's red and blue may differ from its green: what two steps of chroma, the noise of a good
+converter, become in any matrix."""
 
 GREY_AFTER = 25
 """Frames that must be grey, one after the other, before a coloured source is believed to be grey."""
@@ -95,7 +96,7 @@ class Chain(Struct, frozen=True, kw_only=True, eq=False):
             case "never":
                 return False
             case "auto":
-                return bool(kernels.colourfulness(_read_only(rgb)) <= GREY_TOLERANCE)
+                return bool(kernels.is_colourless(_read_only(rgb), GREY_TOLERANCE))
 
     def to_grey(self, rgb: Bytes) -> Bytes:
         """Return the luma (rows, columns) uint8 of a picture; a pixel without colour keeps its level exactly."""
@@ -155,7 +156,7 @@ def build(fmt: FrameFormat, recipe: PixelChain, *, top_field_first: bool | None 
         rows=cut.rows,
         columns=cut.columns,
         steps=_words(fmt, recipe, method, cut, is_top_first=is_top_first),
-        is_cropped=(cut.columns, cut.rows) != (fmt.width_px, fmt.height_px),
+        is_cropped=_is_cropped(fmt, cut),
         is_interlaced=is_interlaced,
         buffer_bytes=steps.buffer_bytes(fmt),
         _recipe=recipe,
@@ -181,6 +182,10 @@ def shrink(picture: Bytes, max_width: int) -> Bytes:
     return out
 
 
+def _is_cropped(fmt: FrameFormat, cut: Cut) -> bool:
+    return (cut.columns, cut.rows) != (fmt.width_px, fmt.height_px)
+
+
 def _method(fmt: FrameFormat, recipe: PixelChain) -> int:
     if not steps.is_interlaced(fmt):
         return kernels.WEAVE
@@ -196,8 +201,8 @@ def _method(fmt: FrameFormat, recipe: PixelChain) -> int:
 def _words(fmt: FrameFormat, recipe: PixelChain, method: int, cut: Cut, *, is_top_first: bool) -> tuple[str, ...]:
     """Say what the chain does, in the order of the profile."""
     words = []
-    if recipe.crop is not None:
-        words.append(f"crop {steps.in_words(recipe.crop)}")
+    if _is_cropped(fmt, cut):
+        words.append(f"crop {steps.in_words((cut.left, cut.top, cut.columns, cut.rows))}")
     if fmt.field in {Field.TOP, Field.BOTTOM}:
         words.append(f"one field only ({fmt.field.name.lower()})")
     if steps.is_interlaced(fmt):

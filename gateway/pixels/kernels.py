@@ -214,39 +214,42 @@ def raise_to_bounds(low: Array, high: Array, count: int, into: Array) -> None:
 
 
 @part
-def edge_score(above: Array, below: Array, shift: int, count: int, into: Array) -> None:
-    """How badly three pixels above, moved by `shift`, match three below, moved the other way."""
+def slanted_difference(above: Array, below: Array, shift: int, count: int, into: Array) -> None:
+    """The difference of the pixel above, moved by `shift`, and the one below, moved the other way."""
     a, b = usize(2 + shift), usize(2 - shift)
-    for i in range(usize(3), usize(count) - usize(3)):
-        j = i - usize(3)
-        left = i16(abs(i16(i16(above[j + a]) - i16(below[j + b]))))
-        centre = i16(abs(i16(i16(above[j + a + usize(1)]) - i16(below[j + b + usize(1)]))))
-        right = i16(abs(i16(i16(above[j + a + usize(2)]) - i16(below[j + b + usize(2)]))))
-        into[i] = i16(i16(left + centre) + right)
+    for i in range(usize(count) - usize(4)):
+        into[i + usize(2)] = i16(abs(i16(i16(above[i + a]) - i16(below[i + b]))))
 
 
 @part
-def gate(score: Array, best: Array, count: int, into: Array) -> None:
-    """Keep a gate open where the score is better than the best."""
+def sum_of_three(row: Array, count: int, into: Array) -> None:
+    """Each value with its two neighbours; for the columns that have three to each side."""
     for i in range(usize(3), usize(count) - usize(3)):
-        into[i] = into[i] & i16(score[i] < best[i])
+        into[i] = i16(i16(row[i - usize(1)] + row[i]) + row[i + usize(1)])
 
 
 @part
-def choose_score(is_better: Array, score: Array, count: int, best: Array) -> None:
+def close_gate(score: Array, best: Array, count: int, into: Array) -> None:
+    """Keep a gate open (all bits set) only where the score is better than the best."""
+    for i in range(usize(3), usize(count) - usize(3)):
+        into[i] = i16(into[i] & i16(-i16(score[i] < best[i])))
+
+
+@part
+def pass_score(is_better: Array, score: Array, count: int, best: Array) -> None:
     """Where the gate is open, the score is the best."""
     for i in range(usize(3), usize(count) - usize(3)):
-        best[i] = score[i] if is_better[i] != i16(0) else best[i]
+        best[i] = i16(best[i] + i16(i16(score[i] - best[i]) & is_better[i]))
 
 
 @part
-def choose_pixel(is_better: Array, above: Array, below: Array, shift: int, count: int, guess: Array) -> None:
+def pass_pixel(is_better: Array, above: Array, below: Array, shift: int, count: int, guess: Array) -> None:
     """Where the gate is open, guess along the edge."""
     a, b = usize(3 + shift), usize(3 - shift)
-    for i in range(usize(3), usize(count) - usize(3)):
-        j = i - usize(3)
-        along = u8(i16(i16(above[j + a]) + i16(below[j + b])) >> i16(1))
-        guess[i] = along if is_better[i] != i16(0) else guess[i]
+    for i in range(usize(count) - usize(6)):
+        along = i16(i16(i16(above[i + a]) + i16(below[i + b])) >> i16(1))
+        straight = i16(guess[i + usize(3)])
+        guess[i + usize(3)] = u8(i16(straight + i16(i16(along - straight) & is_better[i + usize(3)])))
 
 
 @part
@@ -255,17 +258,19 @@ def guess_along_edges(above: Array, below: Array, count: int, rows: Array, guess
     average(above, below, count, guess)
     if count < 7:
         return
-    best, score, is_better = rows[0], rows[1], rows[2]
-    edge_score(above, below, 0, count, best)
+    best, score, is_better, slant = rows[0], rows[1], rows[2], rows[3]
+    slanted_difference(above, below, 0, count, slant)
+    sum_of_three(slant, count, best)
     for i in range(usize(count)):
         best[i] = i16(best[i] - i16(1))
     for side in (-1, 1):
-        is_better[:] = 1
+        is_better[:] = -1
         for shift in (side, 2 * side):
-            edge_score(above, below, shift, count, score)
-            gate(score, best, count, is_better)
-            choose_score(is_better, score, count, best)
-            choose_pixel(is_better, above, below, shift, count, guess)
+            slanted_difference(above, below, shift, count, slant)
+            sum_of_three(slant, count, score)
+            close_gate(score, best, count, is_better)
+            pass_score(is_better, score, count, best)
+            pass_pixel(is_better, above, below, shift, count, guess)
 
 
 @part
@@ -338,7 +343,7 @@ def adaptive_row(
         low_bound(now, lines[0], lines[1], work[2], work[3], count, work[4])
         high_bound(now, lines[0], lines[1], work[2], work[3], count, work[5])
         raise_to_bounds(work[4], work[5], count, reach)
-    guess_along_edges(lines[0], lines[1], count, work[2:5], guess)
+    guess_along_edges(lines[0], lines[1], count, work[2:6], guess)
     clamp(guess, now, reach, count, into)
 
 
@@ -386,26 +391,24 @@ def to_rgb(previous: Array, current: Array, following: Array, at: Array, luma_st
         weave_rgb(rgb[0], rgb[1], rgb[2], first, columns, flat[line])
 
 
-@njit(types.int64(_PICTURE), cache=True, **FLAGS)
-def colourfulness(picture: Array) -> int:
-    """The largest difference between two of a pixel's three samples."""
+@njit(types.boolean(_PICTURE, types.int64), cache=True, **FLAGS)
+def is_colourless(picture: Array, tolerance: int) -> bool:
+    """Whether green differs by no more than `tolerance` from red and from blue, in every pixel."""
     rows, columns, _ = picture.shape
+    count = 3 * columns - 1
     flat = picture.reshape(rows, 3 * columns)
-    red, green, blue = np.empty(columns, u8), np.empty(columns, u8), np.empty(columns, u8)
-    worst = i16(0)
+    within_pixel = np.empty(count, i16)
+    for i in range(count):
+        within_pixel[i] = 0 if i % 3 == 2 else -1
     for row in range(rows):
         line = flat[row]
-        for i in range(usize(columns)):
-            red[i] = line[usize(3) * i]
-        for i in range(usize(columns)):
-            green[i] = line[usize(3) * i + usize(1)]
-        for i in range(usize(columns)):
-            blue[i] = line[usize(3) * i + usize(2)]
-        for i in range(usize(columns)):
-            low = min(i16(red[i]), i16(green[i]), i16(blue[i]))
-            high = max(i16(red[i]), i16(green[i]), i16(blue[i]))
-            worst = max(worst, i16(high - low))
-    return int(worst)
+        worst = i16(0)
+        for i in range(usize(count)):
+            difference = i16(abs(i16(i16(line[i]) - i16(line[i + usize(1)]))))
+            worst = max(worst, i16(difference & within_pixel[i]))
+        if worst > tolerance:
+            return False
+    return True
 
 
 @kernel(_PICTURE, _COEFFICIENTS, _GREY_OUT)
@@ -423,27 +426,44 @@ def to_grey(picture: Array, weights: Array, out: Array) -> None:
             into[i] = u8(i32(level + i32(8192)) >> i32(14))
 
 
+@part
+def shares(old: int, new: int) -> tuple[Array, Array]:
+    """For each of `new` equal parts of `old` samples: its first sample, and the share that each it covers has."""
+    ratio = old / new
+    starts = np.empty(new, np.int64)
+    weights = np.zeros((new, int(np.ceil(ratio)) + 1), f32)
+    for part_ in range(new):
+        begin, end = part_ * ratio, min((part_ + 1) * ratio, float(old))
+        starts[part_] = int(begin)
+        for tap in range(weights.shape[1]):
+            at = starts[part_] + tap
+            weights[part_, tap] = f32(max(0.0, min(end, at + 1.0) - max(begin, float(at))) / ratio)
+    return starts, weights
+
+
 @kernel(_PICTURE, _PICTURE_OUT)
 def shrink(picture: Array, out: Array) -> None:
     """Area average: each pixel is the mean of the part of the source that it covers, in any ratio from 1 down."""
     rows, columns, samples = picture.shape
     new_rows, new_columns, _ = out.shape
     flat = picture.reshape(rows, columns * samples)
-    sums = np.empty(columns * samples, f32)
-    tall, wide = rows / new_rows, columns / new_columns
+    tops, tall = shares(rows, new_rows)
+    lefts, wide = shares(columns, new_columns)
+    sums = np.zeros((columns + wide.shape[1]) * samples, f32)  # weights of samples beyond the edge are 0
     for line in range(new_rows):
-        top, bottom = line * tall, min((line + 1) * tall, float(rows))
         sums[:] = f32(0)
-        for row in range(int(top), int(np.ceil(bottom))):
-            weight = f32((min(bottom, row + 1.0) - max(top, float(row))) / tall)
-            source = flat[row]
-            for i in range(usize(columns * samples)):
-                sums[i] += weight * f32(source[i])
+        for tap in range(tall.shape[1]):
+            row = tops[line] + tap
+            weight = tall[line, tap]
+            if row < rows and weight > 0:
+                source = flat[row]
+                for i in range(usize(columns * samples)):
+                    sums[i] += weight * f32(source[i])
         for column in range(new_columns):
-            left, right = column * wide, min((column + 1) * wide, float(columns))
             for sample in range(samples):
                 total = f32(0.5)
-                for x in range(int(left), int(np.ceil(right))):
-                    weight = f32((min(right, x + 1.0) - max(left, float(x))) / wide)
-                    total += weight * sums[usize(x * samples + sample)]
+                at = usize(lefts[column] * samples + sample)
+                for tap in range(wide.shape[1]):
+                    total += wide[column, tap] * sums[at]
+                    at += usize(samples)
                 out[line, column, sample] = u8(min(total, f32(255)))

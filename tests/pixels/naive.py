@@ -1,0 +1,186 @@
+"""The twins: what gateway/pixels does, said once more as slowly and plainly as possible, in float64 and Python's integers.
+
+Nothing here comes from gateway/pixels: addresses, equations and rules are written from V4L2's documentation, BT.601,
+BT.709 and BT.2020, and the published description of yadif.
+"""
+
+import math
+
+import numpy as np
+
+KR_KB = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593)}
+
+
+def picture(fmt, frames, *, crop=None, deinterlace="none", top_first=True, mask=()):
+    """frames: previous, current, following as bytes. Returns (rows, columns, 3) of levels, not yet rounded."""
+    stacks = [planes(fmt, raw) for raw in frames]
+    if deinterlace != "none":
+        fill = bob if deinterlace == "bob" else yadif
+        now = [fill(*(stack[p] for stack in stacks), top_first) for p in range(3)]
+    else:
+        now = stacks[1]
+    rgb = colour(fmt, now)
+    for x, y, w, h in mask:
+        rgb[max(y, 0) : max(y + h, 0), max(x, 0) : max(x + w, 0)] = 0
+    x, y, w, h = crop or (0, 0, fmt.width_px, fmt.height_px)
+    return rgb[y : y + h, x : x + w]
+
+
+def planes(fmt, raw):
+    """Three planes: (rows, columns) of Y, or of R, G, B; chroma (rows, pairs of columns), rows repeated for 4:2:0."""
+    w, h, stride, kind = fmt.width_px, fmt.height_px, fmt.stride_bytes, fmt.pixel_format
+    pairs = (w + 1) // 2
+    if kind in ("YUYV", "UYVY", "YVYU", "VYUY"):
+        y, u, v = (kind.index("Y"), kind.index("U"), kind.index("V"))
+        return (
+            grid(h, w, lambda r, c: raw[r * stride + c // 2 * 4 + y + (c % 2) * 2]),
+            grid(h, pairs, lambda r, c: raw[r * stride + c * 4 + u]),
+            grid(h, pairs, lambda r, c: raw[r * stride + c * 4 + v]),
+        )
+    if kind == "GREY":
+        none = grid(h, w, lambda r, c: 128)
+        return grid(h, w, lambda r, c: raw[r * stride + c]), none, none
+    if kind in ("NV12", "NV21"):
+        chroma = h * stride
+        wide = stride + stride % 2
+        u = 0 if kind == "NV12" else 1
+        return (
+            grid(h, w, lambda r, c: raw[r * stride + c]),
+            grid(h, pairs, lambda r, c: raw[chroma + shared(fmt, r) * wide + 2 * c + u]),
+            grid(h, pairs, lambda r, c: raw[chroma + shared(fmt, r) * wide + 2 * c + 1 - u]),
+        )
+    if kind in ("YU12", "YV12"):
+        half = (stride + 1) // 2
+        first, second = h * stride, h * stride + (h + 1) // 2 * half
+        u, v = (first, second) if kind == "YU12" else (second, first)
+        return (
+            grid(h, w, lambda r, c: raw[r * stride + c]),
+            grid(h, pairs, lambda r, c: raw[u + shared(fmt, r) * half + c]),
+            grid(h, pairs, lambda r, c: raw[v + shared(fmt, r) * half + c]),
+        )
+    order, size = {"RGB3": ((0, 1, 2), 3), "BGR3": ((2, 1, 0), 3), "XR24": ((2, 1, 0), 4), "BGR4": ((2, 1, 0), 4),
+                   "YUV3": ((0, 1, 2), 3)}[kind]  # fmt: skip
+    return tuple(grid(h, w, lambda r, c, at=at: raw[r * stride + c * size + at]) for at in order)
+
+
+def shared(fmt, row):
+    """4:2:0: which chroma row a luma row uses; in interlaced frames the rows of one field share theirs."""
+    if fmt.field.name.startswith("INTERLACED"):
+        return min(row // 4 * 2 + row % 2, (fmt.height_px + 1) // 2 - 1)
+    return row // 2
+
+
+def grid(rows, columns, at):
+    return np.array([[int(at(r, c)) for c in range(columns)] for r in range(rows)], dtype=np.int64)
+
+
+def colour(fmt, three):
+    """Levels in float64, 0 to 255, not rounded."""
+    first, second, third = (plane.astype(np.float64) for plane in three)
+    offset, luma, chroma = (16.0, 255 / 219, 255 / 224) if fmt.range == "limited" else (0.0, 1.0, 1.0)
+    if fmt.pixel_format in ("RGB3", "BGR3", "XR24", "BGR4"):
+        return np.clip((np.stack([first, second, third], axis=-1) - offset) * luma, 0, 255)
+    w = first.shape[1]
+    if second.shape[1] != w:
+        second, third = np.repeat(second, 2, axis=1)[:, :w], np.repeat(third, 2, axis=1)[:, :w]
+    kr, kb = KR_KB[str(fmt.matrix)]
+    kg = 1 - kr - kb
+    y, u, v = (first - offset) * luma, (second - 128) * chroma, (third - 128) * chroma
+    red = y + 2 * (1 - kr) * v
+    green = y - 2 * kb * (1 - kb) / kg * u - 2 * kr * (1 - kr) / kg * v
+    blue = y + 2 * (1 - kb) * u
+    return np.clip(np.stack([red, green, blue], axis=-1), 0, 255)
+
+
+def bob(_previous, current, _following, top_first):
+    """The rows of the later field become the average of their neighbours in the earlier one."""
+    out = current.copy()
+    rows = current.shape[0]
+    for r in range(1 if top_first else 0, rows, 2):
+        up = r - 1 if r > 0 else r + 1
+        down = r + 1 if r + 1 < rows else r - 1
+        out[r] = (current[up].astype(int) + current[down]) // 2
+    return out
+
+
+def yadif(previous, current, following, top_first):
+    """Yet another de-interlacing filter, one frame for each frame, as its description says."""
+    out = current.copy()
+    rows, columns = current.shape
+    for r in range(1 if top_first else 0, rows, 2):
+        for x in range(columns):
+            out[r, x] = yadif_pixel(previous, current, following, r, x)
+    return out
+
+
+def yadif_pixel(prev, cur, nxt, r, x):
+    rows, columns = cur.shape
+    up = r - 1 if r > 0 else r + 1
+    down = r + 1 if r + 1 < rows else r - 1
+    c, e = int(cur[up, x]), int(cur[down, x])
+    was, will = int(prev[r, x]), int(cur[r, x])  # the later field: of the frame before, and of this one
+    d = (was + will) >> 1
+    change = abs(was - will)
+    before = (abs(int(prev[up, x]) - c) + abs(int(prev[down, x]) - e)) >> 1
+    after = (abs(int(nxt[up, x]) - c) + abs(int(nxt[down, x]) - e)) >> 1
+    reach = max(change >> 1, before, after)
+    guess = (c + e) >> 1
+    if 3 <= x < columns - 3:
+        best = score(cur, up, down, x, 0) - 1
+        for side in (-1, 1):
+            for shift in (side, 2 * side):
+                if score(cur, up, down, x, shift) >= best:
+                    break
+                best = score(cur, up, down, x, shift)
+                guess = (int(cur[up, x + shift]) + int(cur[down, x - shift])) >> 1
+    if r != 1 and r != rows - 2:
+        up2 = r - 2 if r > 0 else 2
+        down2 = r + 2 if r + 1 < rows else rows - 3
+        b = ((int(prev[up2, x]) + int(cur[up2, x])) >> 1) - c
+        f = ((int(prev[down2, x]) + int(cur[down2, x])) >> 1) - e
+        highest = max(d - e, d - c, min(b, f))
+        lowest = min(d - e, d - c, max(b, f))
+        reach = max(reach, lowest, -highest)
+    return min(max(guess, d - reach), d + reach)
+
+
+def score(cur, up, down, x, shift):
+    return sum(abs(int(cur[up, x + k + shift]) - int(cur[down, x + k - shift])) for k in (-1, 0, 1))
+
+
+def shrink(source, rows, columns):
+    """Area average in float64: every output pixel is the integral of the source over the part it covers, over its area."""
+    old_rows, old_columns, samples = source.shape
+    across = coverage(old_columns, columns)
+    down = coverage(old_rows, rows)
+    return np.einsum("rR,cC,RCs->rcs", down, across, source.astype(np.float64)).reshape(rows, columns, samples)
+
+
+def coverage(old, new):
+    table = np.zeros((new, old))
+    for n in range(new):
+        begin, end = n * old / new, (n + 1) * old / new
+        for o in range(math.floor(begin), min(math.ceil(end), old)):
+            table[n, o] = (min(end, o + 1) - max(begin, o)) * new / old
+    return table
+
+
+def luma(rgb, matrix):
+    kr, kb = KR_KB[str(matrix)]
+    return rgb.astype(np.float64) @ np.array([kr, 1 - kr - kb, kb])
+
+
+def packbits(segment):
+    """PS3.5 G.3.2, byte by byte."""
+    out, at = bytearray(), 0
+    while at < len(segment):
+        n = segment[at]
+        if n < 128:
+            out += segment[at + 1 : at + 2 + n]
+            at += 2 + n
+        elif n > 128:
+            out += segment[at + 1 : at + 2] * (257 - n)
+            at += 2
+        else:
+            at += 1
+    return bytes(out)
