@@ -217,6 +217,16 @@ class Deliveries:
             for row in self._store.rows("SELECT * FROM delivery WHERE payload = ? AND state = 'QUEUED'", (payload,)):
                 self._move(row, Event.HOLD, code=code, text=text, held_for="DAMAGE")
 
+    def resume_damaged(self, payload: str) -> None:
+        """Let what was held for its damage wait for its release again; that is due."""
+        with self._store.transaction():
+            self._store.run(
+                """UPDATE delivery SET held_for = 'RELEASE', release_boot = '', release_ns = 0
+                   WHERE payload = ? AND state = 'HELD' AND held_for = 'DAMAGE'""",
+                (payload,),
+            )
+            self.release_due()
+
     def date_settled(self) -> None:
         """Date what was settled while the clock was not trusted: now, the latest it can have been."""
         if self._store.clock.doubt() or self._store.row(statements.ANY_UNDATED) is None:

@@ -235,6 +235,7 @@ class Instances:
             with self._store.transaction():
                 self._store.run("UPDATE instance SET is_damaged = 0 WHERE payload = ?", (payload,))
                 self._history.add(payload, "whole again")
+                self._deliveries.resume_damaged(payload)
         return True
 
     def flag(self, payload: str, error: BlobCorrupt | BlobMissing) -> None:

@@ -1,0 +1,32 @@
+from gateway.model import Signal, StationStatus
+from gateway.spool import live
+
+STATUS = StationStatus(station="us", signal=Signal.STREAMING, boot_id="b", updated_ns=7, picture="PAL")
+
+
+def test_what_was_published_is_read_and_replaced(tmp_path):
+    assert live.read_status(tmp_path, "us") is None
+    live.write_status(tmp_path, STATUS)
+    assert live.read_status(tmp_path, "us") == STATUS
+    assert live.read_preview(tmp_path, "us") is None
+    live.write_preview(tmp_path, "us", b"first")
+    _, version = live.read_preview(tmp_path, "us")
+    live.write_preview(tmp_path, "us", b"second")
+    data, later = live.read_preview(tmp_path, "us")
+    assert data == b"second"
+    assert later >= version
+    assert sorted(path.name for path in (tmp_path / "preview").iterdir()) == ["us.jpg"], "no half-written file is left"
+
+
+def test_a_picture_is_wanted_while_somebody_looks(tmp_path):
+    assert not live.is_wanted(tmp_path, "us")
+    live.want(tmp_path, "us")
+    assert live.is_wanted(tmp_path, "us")
+    assert not live.is_wanted(tmp_path, "us", within_s=0)
+    assert not live.is_wanted(tmp_path, "other")
+
+
+def test_a_stations_name_stays_in_its_folder(tmp_path):
+    live.write_preview(tmp_path / "run", "../../x", b"picture")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "run" / "preview" / "_.._x.jpg"]
+    assert live.read_preview(tmp_path / "run", "../../x")[0] == b"picture"
