@@ -73,7 +73,7 @@ def warm(file: Path) -> None:
     """Compile the pixel kernels now, so that no exam waits for them."""
     from gateway.pixels import warm as kernels
 
-    kernels.prepare(Path(config.load(file).paths.cache) if file.exists() else Path(config.Paths().cache))
+    kernels.prepare(Path(config.load(file).paths.cache) if file.exists() else config.own_cache())
     click.echo(f"compiled in {kernels.compile_all():.1f} s")
 
 

@@ -206,6 +206,11 @@ def locate(given: Path | None = None) -> Path:
     return given or Path(os.environ.get(VARIABLE, DEFAULT_FILE))
 
 
+def own_cache() -> Path:
+    """Return where a person who tries the gateway keeps compiled kernels: it works without a configuration, and not as root."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "modality-gateway"
+
+
 def load(given: Path | None = None) -> Site:
     """Return the configuration of this box. Raises the first of its mistakes; `problems` finds them all."""
     site, mistakes = _read(locate(given))

@@ -22,6 +22,7 @@ from gateway.model import CaptureKind, CaptureState, RequestKind
 from gateway.pixels import chain as chains
 from gateway.pixels import codecs, warm
 from gateway.service import compose, log, notify, recording
+from gateway.service.bell import ring
 from gateway.service.recording import Plan, Recording, Station
 from gateway.simulators import grabber as simulated
 from gateway.source.ring import Ended, Wait
@@ -159,6 +160,7 @@ class Acquire:
         except GatewayError as error:
             self._station.logger.warning("%s", error, extra={"EXAM": str(request.exam_id), "CODE": error.code})
             self._box.spool.requests.missed(request.request_id, error)
+        ring(self._box.site.run, "panel")
 
     def _still(self, request: Request) -> None:
         step = self._box.spool.exams.get(request.exam_id)

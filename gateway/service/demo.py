@@ -1,0 +1,393 @@
+"""`gateway demo`: the whole box on simulators: a scanner, an instrument, a RIS and two PACS, one of them down at first.
+
+`stay` leaves it to a person with a browser. `once` plays one exam without one, and ends well only if every object arrived
+whole at both PACS: pixels bit for bit what the pixel chain makes of the frames that the scanner showed, values as printed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from gateway import config, exam
+from gateway import profile as profiles
+from gateway.clock import SystemClock
+from gateway.model import CaptureKind, DeliveryState, Patient, RequestKind, RequestState, ScheduledStep, Signal
+from gateway.pixels import chain
+from gateway.service.bell import ring
+from gateway.service.compose import Box
+from gateway.service.run import Services, units
+from gateway.simulators import viewer
+from gateway.simulators.instrument import SimulatedInstrument, dose_report
+from gateway.simulators.pacs import SimulatedPACS
+from gateway.simulators.pictures import Playback, number_of, parse
+from gateway.simulators.ris import SimulatedRIS
+from gateway.spool import live
+from gateway.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
+
+    from gateway.config import Site
+    from gateway.model import Capture, PerformedStep
+
+STATION: Final = "ROOM-1"
+PROFILE: Final = "simulator-ultrasound"
+PHANTOM: Final = "simulator:phantom,720x576,interlaced,uyvy,25"
+REAL: Final = "simulator:ybr_color,640x480,progressive,yuyv,25,stamp"
+NATIVE: Final = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+"""What the older of the two PACS takes: nothing compressed."""
+READY_S: Final = 90.0
+ANSWER_S: Final = 20.0
+DELIVERY_S: Final = 120.0
+CINE_S: Final = 2.0
+RING_S: Final = 4.0
+RETROSPECTIVE_S: Final = 2.0
+
+
+class Arrived(Struct, frozen=True, kw_only=True):
+    """One object at one PACS, compared with what it must be."""
+
+    pacs: str
+    sop_instance_uid: str
+    kind: str
+    frames: int
+    transfer_syntax_uid: str
+    is_whole: bool
+    remark: str
+
+
+class World(Struct, frozen=True, kw_only=True):
+    """Everything around the box."""
+
+    folder: Path
+    file: Path
+    site: Site
+    ris: SimulatedRIS
+    near: SimulatedPACS
+    far: SimulatedPACS
+    instrument: SimulatedInstrument
+
+
+class DemoFailed(Exception):
+    """Something did not happen in time, in words."""
+
+
+def stay() -> int:
+    """Run the box until Ctrl-C, with its panel; print where to look and the one-time pairing code."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with _world(PHANTOM) as world:
+        world.far.start()
+        services = Services(units(world.site), world.file, click.echo)
+        try:
+            while not stop.wait(0.2):
+                services.look()
+        finally:
+            services.stop()
+    return 0
+
+
+def once(*, as_json: bool = False, output: Path | None = None) -> int:
+    """Play one exam; print what happened; return 0 only if every object arrived whole."""
+    lines: list[str] = []
+    told: list[tuple[str, str]] = []
+
+    def say(what: str, result: str) -> None:
+        told.append((what, result))
+        if not as_json:
+            click.echo(f"{what:<14} {result}")
+
+    with _world(REAL) as world:
+        services = Services([name for name in units(world.site) if name != "panel"], world.file, lines.append)
+        try:
+            arrived = _play(world, say)
+            is_good = bool(arrived) and all(one.is_whole for one in arrived)
+        except DemoFailed as error:
+            say("failed", str(error))
+            arrived, is_good = [], False
+        finally:
+            services.stop()
+        if output is not None:
+            shutil.copytree(world.near.keep or world.folder, output, dirs_exist_ok=True)
+        if not is_good:
+            click.echo("\n".join(lines[-60:]))
+    _click.echo(told, arrived, is_good=is_good, as_json=as_json)
+    return 0 if is_good else 1
+
+
+# ---- the world ----
+
+
+@contextmanager
+def _world(script: str) -> Iterator[World]:
+    """Make a place, a configuration and the peers; the second PACS is down."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
+    ports = _free_ports(5)
+    near = SimulatedPACS(ports[0], ae_title="NEAR", keep=folder / "near")
+    far = SimulatedPACS(ports[1], ae_title="FAR", keep=folder / "far", transfer_syntaxes=NATIVE)
+    ris = SimulatedRIS(ports[2], _orders())
+    try:
+        with near, ris, SimulatedInstrument() as instrument:
+            file = folder / "gateway.toml"
+            file.write_text(config.toml(_settings(folder, ports, script, instrument.path)), encoding="utf-8")
+            yield World(
+                folder=folder,
+                file=file,
+                site=config.load(file),
+                ris=ris,
+                near=near,
+                far=far,
+                instrument=instrument,
+            )
+            far.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settings(folder: Path, ports: list[int], script: str, line: str) -> dict[str, object]:
+    near, far, ris, listen, panel = ports
+    return {
+        "station": {"ae_title": "GATEWAY", "institution_name": "Demonstration", "timezone": "Africa/Nairobi"},
+        "paths": {"data": str(folder / "data"), "run": str(folder / "run"), "cache": str(config.own_cache())},
+        "spool": {"ballast_mb": 16, "keep_free_mb": 64},
+        "release": {"after_s": 5.0},
+        "grabber": {
+            STATION: {"device": script, "profile": PROFILE, "ring_s": RING_S, "retrospective_s": RETROSPECTIVE_S}
+        },
+        "serial": {"DOSE": {"device": line, "instrument": "plain-line-dose", "station": STATION}},
+        "destination": {
+            "near": {"host": "127.0.0.1", "port": near, "called_ae": "NEAR"},
+            "far": {"host": "127.0.0.1", "port": far, "called_ae": "FAR"},
+        },
+        "worklist": {"host": "127.0.0.1", "port": ris, "called_ae": "RIS", "interval_s": 5.0},
+        "listen": {"host": "127.0.0.1", "port": listen},
+        "panel": {"host": "127.0.0.1", "port": panel},
+    }
+
+
+def _orders() -> list[ScheduledStep]:
+    """Made-up people, with names in three scripts."""
+    today = time.strftime("%Y%m%d")
+    people = (
+        ("DEMO-1", "Nakato^Grace", "19840212", "F"),
+        ("DEMO-2", "Wang^XiaoDong=王^小东", "19790430", "M"),
+        ("DEMO-3", "Lefèvre^Zoé", "20010905", "F"),
+    )
+    return [
+        ScheduledStep(
+            patient=Patient(patient_id=number, name=name, birth_date=born, sex=sex),  # type: ignore[arg-type]
+            scheduled_procedure_step_id=f"SPS-{index}",
+            study_instance_uid=f"2.25.20261124000{index}",
+            accession_number=f"ACC-{index}",
+            requested_procedure_id=f"RP-{index}",
+            requested_procedure_description="Abdominal ultrasound",
+            scheduled_procedure_step_description="Abdominal ultrasound",
+            scheduled_start_date=today,
+            scheduled_start_time=f"{8 + index:02}3000",
+            scheduled_station_ae_title="GATEWAY",
+            modality="US",
+        )
+        for index, (number, name, born, sex) in enumerate(people, 1)
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+# ---- the exam ----
+
+
+def _play(world: World, say: Callable[[str, str], None]) -> list[Arrived]:
+    clock = SystemClock()
+    with Spool.open(world.site.data, clock) as spool:
+        box = Box(site=world.site, spool=spool, clock=clock)
+        order = _ready(box, say)
+        step = exam.start(spool, clock, station=STATION, modality="US", profile=PROFILE, scheduled=order)
+        say("exam", f"started for the first of {len(spool.worklist.all())} steps on the worklist")
+        _captures(box, world, step, say)
+        exam.complete(spool, clock, step.exam_id)
+        ring(world.site.run, "keeper")
+        say("exam", "completed")
+        _deliveries(box, world, step, say)
+        return _compare(box, world, step)
+
+
+def _ready(box: Box, say: Callable[[str, str], None]) -> ScheduledStep:
+    """Wait for a picture and for the worklist."""
+
+    def is_streaming() -> bool:
+        status = live.read_status(box.site.run, STATION)
+        return status is not None and status.signal is Signal.STREAMING
+
+    began = time.monotonic()
+    _until(is_streaming, READY_S, "no picture came from the scanner")
+    _until(lambda: bool(box.spool.worklist.all()), READY_S, "no worklist came from the RIS")
+    time.sleep(RETROSPECTIVE_S)
+    say("ready", f"picture and worklist after {time.monotonic() - began:.1f} s")
+    return box.spool.worklist.all()[0]
+
+
+def _captures(box: Box, world: World, step: PerformedStep, say: Callable[[str, str], None]) -> None:
+    for _ in range(2):
+        say("still", _press(box, step, RequestKind.STILL))
+    _press(box, step, RequestKind.CINE_START)
+    time.sleep(CINE_S)
+    say("cine", _press(box, step, RequestKind.CINE_STOP))
+    say("last seconds", _press(box, step, RequestKind.RETROSPECTIVE))
+    slip = _press(box, step, RequestKind.STILL)
+    exam.discard(box.spool, step.exam_id, int(slip.split()[1].rstrip(",")))
+    say("discard", f"{slip}, taken out again")
+    world.instrument.print(dose_report())
+    _until(lambda: _has_reading(box, step), ANSWER_S, "the reading did not arrive")
+    say("reading", "Dose Area Product 12.50 cGy.cm2, time 42 s, from the serial line")
+    _until(lambda: not _is_recording(box, step), ANSWER_S, "a recording did not end")
+
+
+def _press(box: Box, step: PerformedStep, kind: RequestKind) -> str:
+    began = time.monotonic()
+    request = exam.press(box.spool, box.clock, kind, step.exam_id, STATION)
+    ring(box.site.run, f"acquire@{STATION}")
+    waiting = {RequestState.REQUESTED, RequestState.TAKEN}
+    _until(
+        lambda: box.spool.requests.get(request.request_id).state not in waiting, ANSWER_S, f"{kind} was not answered"
+    )
+    answer = box.spool.requests.get(request.request_id)
+    if answer.state is not RequestState.DONE:
+        raise DemoFailed(f"{kind}: {answer.error_text}")
+    return f"capture {answer.capture}, answered in {(time.monotonic() - began) * 1000:.0f} ms"
+
+
+def _has_reading(box: Box, step: PerformedStep) -> bool:
+    return any(capture.kind is CaptureKind.READING for capture in box.spool.captures.of_exam(step.exam_id))
+
+
+def _is_recording(box: Box, step: PerformedStep) -> bool:
+    return any(capture.state.value == "RECORDING" for capture in box.spool.captures.of_exam(step.exam_id))
+
+
+def _deliveries(box: Box, world: World, step: PerformedStep, say: Callable[[str, str], None]) -> None:
+    """The near PACS gets everything while the far one is down; then the far one comes back."""
+
+    def owed(destination: str) -> int:
+        final = {DeliveryState.SENT, DeliveryState.CANCELLED}
+        mine = [d for d in box.spool.deliveries.of_exam(step.exam_id) if d.destination == destination]
+        return sum(d.state not in final for d in mine)
+
+    _until(lambda: not owed("near"), DELIVERY_S, "not everything reached the near PACS")
+    say("delivery", f"near has all; far is down, and {owed('far')} objects wait for it here")
+    if not owed("far"):
+        raise DemoFailed("objects were called sent to a PACS that is down")
+    world.far.start()
+    began = time.monotonic()
+    _until(lambda: not owed("far"), DELIVERY_S, "not everything reached the far PACS")
+    say("delivery", f"far is back, and has all after {time.monotonic() - began:.1f} s")
+
+
+def _until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise DemoFailed(f"{otherwise} within {seconds:.0f} s")
+        time.sleep(0.005)
+
+
+# ---- the comparison ----
+
+
+def _compare(box: Box, world: World, step: PerformedStep) -> list[Arrived]:
+    """Compare every object that must be there, at both PACS, with what it must be."""
+    playback = Playback(parse(REAL))
+    pixels = chain.build(playback.format, profiles.modality(PROFILE).chain)
+    kept = [c for c in box.spool.captures.of_exam(step.exam_id) if c.state.value == "RELEASED"]
+    return [
+        _arrived(name, pacs, capture, box, lambda number: pixels.run(None, playback.raw(number), None))
+        for name, pacs in (("near", world.near), ("far", world.far))
+        for capture in kept
+    ]
+
+
+def _arrived(
+    name: str, pacs: SimulatedPACS, capture: Capture, box: Box, expected: Callable[[int], npt.NDArray[np.uint8]]
+) -> Arrived:
+    (instance,) = box.spool.instances.of_capture(capture.exam_id, capture.number)
+    path = (pacs.keep or Path()) / f"{instance.sop_instance_uid}.dcm"
+    if not path.exists():
+        return Arrived(
+            pacs=name,
+            sop_instance_uid=instance.sop_instance_uid,
+            kind=capture.kind.value,
+            frames=0,
+            transfer_syntax_uid="",
+            is_whole=False,
+            remark="it did not arrive",
+        )
+    seen = viewer.look(path)
+    is_reading = capture.kind is CaptureKind.READING
+    remark = _reading_remark(seen) if is_reading else _picture_remark(seen, instance.frame_count, expected)
+    return Arrived(
+        pacs=name,
+        sop_instance_uid=seen.sop_instance_uid,
+        kind=capture.kind.value,
+        frames=len(seen.pictures),
+        transfer_syntax_uid=seen.transfer_syntax_uid,
+        is_whole=not remark,
+        remark=remark,
+    )
+
+
+def _reading_remark(seen: viewer.Seen) -> str:
+    wanted = {("Dose Area Product", 12.5, "cGy.cm2"), ("Total Fluoro Time", 42.0, "s")}
+    found = {(meaning, float(value), unit) for meaning, value, unit in seen.values}
+    return "" if found == wanted else f"it says {sorted(found)}"
+
+
+def _picture_remark(seen: viewer.Seen, count: int, expected: Callable[[int], npt.NDArray[np.uint8]]) -> str:
+    """Each picture bears the number of the scanner's frame: it must be that frame, and follow its predecessor."""
+    if len(seen.pictures) != count:
+        return f"{len(seen.pictures)} frames of {count}"
+    before = -1
+    for picture in seen.pictures:
+        colour = picture if picture.ndim == expected(0).ndim else np.repeat(picture[..., None], 3, axis=2)
+        number = number_of(colour)
+        if not np.array_equal(colour, expected(number)):
+            return f"frame {number} has other pixels"
+        if before >= 0 and number <= before:
+            return f"frame {number} follows frame {before}"
+        before = number
+    return ""
+
+
+def _click.echo(told: list[tuple[str, str]], arrived: list[Arrived], *, is_good: bool, as_json: bool) -> None:
+    if as_json:
+        objects = [msgspec.to_builtins(one) for one in arrived]
+        click.echo(json.dumps({"is_good": is_good, "happened": told, "objects": objects}, indent=2))
+        return
+    for one in arrived:
+        verdict = "whole" if one.is_whole else f"NOT WHOLE: {one.remark}"
+        click.echo(f"{one.pacs:<5} {one.kind:<14} {one.frames or '':>4} {one.transfer_syntax_uid:<24} {verdict}")
+    click.echo("Everything arrived whole." if is_good else "Not everything arrived whole.")
