@@ -1,0 +1,200 @@
+"""One exam in progress to its screen, and a technologist's acts to the verbs of `gateway.exam`."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from gateway import exam
+from gateway.model import CaptureState, PerformedStep, StepStatus
+from gateway.panel import guard, looks, typed, words
+from gateway.panel.box import box
+from gateway.panel.language import gettext
+
+views = Blueprint("exams", __name__, url_prefix="/exam/<uuid:exam_id>")
+
+
+@views.get("")
+def screen(exam_id: UUID) -> str | Response:
+    """Show the exam; one that has ended is shown by what became of it."""
+    step = box().spool.exams.get(exam_id)
+    if step.status is not StepStatus.IN_PROGRESS:
+        return redirect(url_for("way.one", exam_id=exam_id), 303)
+    if guard.person():
+        guard.drive(exam_id)
+    shots = looks.film(step)
+    return render_template(
+        "exam.html",
+        exam=step,
+        view=looks.exam(step),
+        shots=shots,
+        film_version=_version(shots),
+        last_s=_last_s(step),
+        answer=_answer_to(request.args.get("press", 0, type=int), step),
+    )
+
+
+@views.get("/pulse")
+def pulse(exam_id: UUID) -> Response | tuple[Response, int]:
+    """Say how picture, recording and film stand, for the script of the exam screen."""
+    step = box().spool.exams.get(exam_id)
+    if step.status is not StepStatus.IN_PROGRESS:
+        return jsonify(ended=True), 410
+    view = looks.exam(step)
+    return jsonify(
+        pulse=render_template("_pulse.html", view=view),
+        tags=render_template("_tags.html", view=view),
+        record=render_template("_record.html", view=view),
+        film_version=_version(looks.film(step)),
+    )
+
+
+@views.get("/film")
+def film(exam_id: UUID) -> Response:
+    """Return the captures as they stand in the page."""
+    step = box().spool.exams.get(exam_id)
+    shots = looks.film(step)
+    answer = Response(render_template("_film.html", exam=step, shots=shots), mimetype="text/html")
+    answer.headers["X-Film-Version"] = _version(shots)
+    return answer
+
+
+@views.post("/captures/<int:number>/discard")
+def discard(exam_id: UUID, number: int) -> Response:
+    """Take a capture out before it leaves."""
+    exam.discard(box().spool, exam_id, number, by=guard.operator())
+    return _done(exam_id, gettext("Capture %(number)d is discarded. Undo brings it back.", number=number))
+
+
+@views.post("/captures/<int:number>/undo")
+def undo(exam_id: UUID, number: int) -> Response:
+    """Bring a discarded capture back."""
+    exam.undo(box().spool, exam_id, number, by=guard.operator())
+    return _done(exam_id, gettext("Capture %(number)d is back.", number=number))
+
+
+@views.get("/identify")
+def identify(exam_id: UUID) -> str:
+    """Ask who the patient is."""
+    return _identify_page(exam_id)
+
+
+@views.post("/identify")
+def identified(exam_id: UUID) -> Response | tuple[str, int]:
+    """Say who the patient is; the keeper writes it into every image that waits."""
+    spool = box().spool
+    if request.form.get("how") == "scheduled":
+        scheduled = spool.worklist.get(request.form.get("step", ""))
+        exam.identify(spool, exam_id, scheduled=scheduled, operator=guard.operator())
+    else:
+        fields, problem = typed.typed_from(request.form)
+        if problem:
+            return _identify_page(exam_id, fields, problem), 400
+        exam.identify(spool, exam_id, patient=fields.patient(), operator=guard.operator())
+    box().ring("keeper")
+    flash(gettext("The patient is identified."), "safe")
+    return redirect(url_for("exams.screen", exam_id=exam_id), 303)
+
+
+@views.get("/end")
+def end(exam_id: UUID) -> str | Response:
+    """Ask how the exam ended: one press too many must not end it."""
+    step = box().spool.exams.get(exam_id)
+    if step.status is not StepStatus.IN_PROGRESS:
+        return redirect(url_for("way.one", exam_id=exam_id), 303)
+    states = [capture.state for capture in box().spool.captures.of_exam(exam_id)]
+    discarded = states.count(CaptureState.DISCARDED)
+    kept = len(states) - discarded - states.count(CaptureState.LOST)
+    return render_template(
+        "end.html", exam=step, view=looks.exam(step), kept=kept, discarded=discarded, reasons=words.REASONS
+    )
+
+
+@views.post("/complete")
+def complete(exam_id: UUID) -> Response:
+    """End the exam as done."""
+    step = exam.complete(box().spool, box().clock, exam_id, operator=guard.operator())
+    return _ended(step, gettext("The exam is completed."))
+
+
+@views.post("/discontinue")
+def discontinue(exam_id: UUID) -> Response:
+    """End the exam as not done, with the reason."""
+    reason = request.form.get("reason", "")
+    if reason not in dict(words.REASONS):
+        abort(400)
+    step = exam.discontinue(box().spool, box().clock, exam_id, reason, operator=guard.operator())
+    return _ended(step, gettext("The exam is discontinued."))
+
+
+@views.get("/time")
+def time(exam_id: UUID) -> str:
+    """Ask when an exam started that began under a clock nobody trusts."""
+    step = box().spool.exams.get(exam_id)
+    zone = box().site.station.timezone
+    shown = words.moment(step.started_at, box().clock.now())
+    back = url_for("exams.screen", exam_id=exam_id)
+    started = f"{step.started_at.astimezone(ZoneInfo(zone)):%Y-%m-%dT%H:%M}"
+    return render_template("time.html", exam=step, zone=zone, shown=shown, started=started, back=back)
+
+
+@views.post("/time")
+def time_confirmed(exam_id: UUID) -> Response:
+    """Take a person's word for when it started."""
+    try:
+        local = datetime.fromisoformat(request.form.get("started", ""))
+    except ValueError:
+        abort(400)
+    started_at = local.replace(tzinfo=ZoneInfo(box().site.station.timezone))
+    box().spool.exams.confirm_time(exam_id, started_at)
+    box().spool.history.add(f"exam {exam_id}", "time confirmed", by=guard.operator())
+    box().ring("keeper")
+    flash(gettext("The time is confirmed."), "safe")
+    return redirect(url_for("exams.screen", exam_id=exam_id), 303)
+
+
+def _identify_page(exam_id: UUID, fields: typed.Typed | None = None, problem: str = "") -> str:
+    step = box().spool.exams.get(exam_id)
+    steps = box().spool.worklist.all()
+    return render_template(
+        "identify.html", exam=step, steps=steps, typed=fields or typed.of(step.patient), problem=problem, station=""
+    )
+
+
+def _answer_to(request_id: int, step: PerformedStep) -> words.Answer | None:
+    """Return what became of the press that a browser without JavaScript has just made."""
+    if not request_id:
+        return None
+    asked = box().spool.requests.get(request_id)
+    return words.press_answer(asked) if asked.exam_id == step.exam_id else None
+
+
+def _last_s(step: PerformedStep) -> int:
+    grabber = box().site.grabber.get(step.station)
+    return round(grabber.retrospective_s) if grabber else 10
+
+
+def _version(shots: list[looks.Shot]) -> str:
+    return f"{zlib.crc32(msgspec.json.encode(shots)):08x}"
+
+
+def _done(exam_id: UUID, sentence: str) -> Response:
+    if guard.wants_json():
+        answer: dict[str, Any] = {"answer": words.Answer(tone="safe", sentence=sentence)}
+        return jsonify(answer=render_template("_answer.html", **answer))
+    return redirect(url_for("exams.screen", exam_id=exam_id), 303)
+
+
+def _ended(step: PerformedStep, sentence: str) -> Response:
+    box().ring(f"acquire@{step.station}")
+    box().ring("keeper")
+    box().ring("forward")
+    flash(sentence, "safe")
+    return redirect(url_for("worklist.screen"), 303)

@@ -1,0 +1,119 @@
+"""The profile of each grabber's modality to a page: what is done to its pixels, and what an installer must confirm.
+
+Choosing another one writes `<data>/conf.d/panel-<grabber>.toml`, which counts from the next start of the services.
+"""
+
+from __future__ import annotations
+
+import tomllib
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from msgspec import Struct
+from werkzeug.wrappers import Response
+
+from gateway import config, profile
+from gateway.errors import GatewayError
+from gateway.panel import guard, words
+from gateway.panel.box import box
+from gateway.panel.language import gettext
+from gateway.profile import ModalityProfile, Rectangle
+
+views = Blueprint("profiles", __name__, url_prefix="/setup/modality")
+
+
+class Known(Struct, frozen=True):
+    """One profile that may be chosen."""
+
+    name: str
+    title: str
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One grabber and its profile, or why that cannot be read."""
+
+    grabber: str
+    chosen: str
+    profile: ModalityProfile | None = None
+    facts: list[tuple[str, str]] = []
+    problem: words.Trouble | None = None
+    is_waiting: bool = False
+    """It was chosen here, and counts from the next start."""
+
+
+@views.get("")
+def screen() -> str:
+    """Show every grabber's profile."""
+    site = box().site
+    rows = [
+        _row(name, saved(name) or grabber.profile, is_waiting=bool(saved(name)))
+        for name, grabber in site.grabber.items()
+    ]
+    return render_template("profiles.html", rows=rows, known=_known())
+
+
+@views.post("/<grabber>")
+def choose(grabber: str) -> Response:
+    """Give a grabber another profile."""
+    site, name = box().site, request.form.get("profile", "")
+    if grabber not in site.grabber or name not in profile.names("modalities", site.paths.profiles):
+        abort(404)
+    profile.modality(
+        name, site.paths.profiles
+    )  # a profile that cannot be read is refused here, in words, not at the next start
+    config.write_override(site, _override(grabber), {"grabber": {grabber: {"profile": name}}})
+    box().spool.history.add(f"grabber {grabber}", "profile chosen", text=name, by=guard.operator())
+    flash(gettext("Saved. It counts from the next start of the gateway's programs."), "safe")
+    return redirect(url_for("profiles.screen"), 303)
+
+
+def saved(grabber: str) -> str:
+    """Return the profile that was chosen here since the programs were started; empty when none was."""
+    path = box().site.data / "conf.d" / f"{_override(grabber)}.toml"
+    chosen = tomllib.loads(path.read_text(encoding="utf-8"))["grabber"][grabber]["profile"] if path.exists() else ""
+    return "" if chosen == box().site.grabber[grabber].profile else str(chosen)
+
+
+def _override(grabber: str) -> str:
+    return f"panel-{grabber}"
+
+
+def _known() -> list[Known]:
+    site = box().site
+    found = []
+    for name in profile.names("modalities", site.paths.profiles):
+        try:
+            found.append(Known(name, profile.modality(name, site.paths.profiles).title))
+        except GatewayError:
+            found.append(Known(name, f"{name} ({gettext('cannot be read')})"))
+    return found
+
+
+def _row(grabber: str, name: str, *, is_waiting: bool) -> Row:
+    try:
+        found = profile.modality(name, box().site.paths.profiles)
+    except GatewayError as error:
+        return Row(grabber=grabber, chosen=name, is_waiting=is_waiting, problem=words.trouble_of(error))
+    return Row(grabber=grabber, chosen=name, is_waiting=is_waiting, profile=found, facts=_facts(found))
+
+
+def _facts(found: ModalityProfile) -> list[tuple[str, str]]:
+    chain, made = found.chain, found.object
+    equipment = " ".join(part for part in (found.equipment.manufacturer, found.equipment.model_name) if part)
+    masks = "; ".join(_rectangle(area) for area in chain.mask) or gettext("none")
+    covers = gettext("yes, as the installer states") if chain.mask_covers_all_text else gettext("not stated")
+    facts = [
+        (gettext("Equipment"), equipment),
+        (gettext("Connector"), f"{found.input.connector}: {', '.join(found.input.standards)}"),
+        (gettext("Crop"), _rectangle(chain.crop) if chain.crop else gettext("none")),
+        (gettext("De-interlacing"), chain.deinterlace),
+        (gettext("Grey"), chain.grey),
+        (gettext("Mask"), masks),
+        (gettext("All text that names a patient is masked"), covers),
+        (gettext("Objects"), f"{made.modality}; {made.still.upper()}, {made.cine.upper()}; {made.compression}"),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _rectangle(area: Rectangle) -> str:
+    x, y, width, height = area
+    return f"{width} × {height} + {x} + {y}"

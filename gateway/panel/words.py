@@ -1,0 +1,306 @@
+"""Values of the gateway to words a person reads, in the language of the page.
+
+Names follow PS3.5 6.2 (PN): groups by `=`, components by `^`. Errors are said by their class's docstring, which is the key
+of its translations; facts that another process has already put into an English sentence are read back out of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from types import MappingProxyType
+from typing import Final
+
+from babel.dates import format_skeleton
+from flask_babel import format_date, format_decimal, format_time, get_locale, get_timezone, to_user_timezone
+from msgspec import Struct
+
+from gateway.errors import GatewayError, by_code
+from gateway.model import (
+    CaptureKind,
+    Patient,
+    PerformedStep,
+    Request,
+    RequestKind,
+    RequestState,
+    ScheduledStep,
+    Signal,
+    StepStatus,
+)
+from gateway.panel.language import gettext, lazy_gettext
+
+
+class Trouble(Struct, frozen=True, kw_only=True):
+    """What went wrong, what to do, and who must do it."""
+
+    sentence: str
+    hint: str = ""
+    who: str = ""
+    code: str = ""
+    shape: str = "bad"
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What the panel says to a press."""
+
+    tone: str
+    sentence: str
+    hint: str = ""
+    who: str = ""
+
+
+WHO: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "technologist": lazy_gettext("You can put this right yourself."),
+        "engineer": lazy_gettext("Call the engineer of this box."),
+        "peer": lazy_gettext("Call whoever runs the other side."),
+        "us": lazy_gettext("Tell the makers of the gateway."),
+    }
+)
+ROLES: Final[Mapping[str, str]] = MappingProxyType(
+    {"technologist": lazy_gettext("Technologist"), "engineer": lazy_gettext("Engineer")}
+)
+SEXES: Final[Mapping[str, str]] = MappingProxyType(
+    {"F": lazy_gettext("Female"), "M": lazy_gettext("Male"), "O": lazy_gettext("Other"), "": lazy_gettext("Not stated")}
+)
+SIGNALS: Final[Mapping[Signal, tuple[str, str]]] = MappingProxyType(
+    {
+        Signal.ABSENT: (
+            lazy_gettext("The video grabber %(station)s is not there."),
+            lazy_gettext("Plug it in again. What was captured so far is kept."),
+        ),
+        Signal.NO_CABLE: (
+            lazy_gettext("No cable on %(station)s."),
+            lazy_gettext("Plug the video cable in at both ends."),
+        ),
+        Signal.NO_SIGNAL: (
+            lazy_gettext("No signal on %(station)s: is the scanner on?"),
+            lazy_gettext("If it is, look at the cable at both ends."),
+        ),
+        Signal.NO_LOCK: (
+            lazy_gettext("The signal on %(station)s is not steady."),
+            lazy_gettext("Push the cable in at both ends, and wait a moment."),
+        ),
+        Signal.OUT_OF_RANGE: (
+            lazy_gettext("The scanner sends a picture on %(station)s that the grabber cannot take."),
+            lazy_gettext("Call the engineer of this box: the modality profile names the formats."),
+        ),
+        Signal.LOCKED: (lazy_gettext("The picture on %(station)s is starting."), ""),
+        Signal.STREAMING: (lazy_gettext("A picture arrives on %(station)s."), ""),
+    }
+)
+KINDS: Final[Mapping[CaptureKind, str]] = MappingProxyType(
+    {
+        CaptureKind.STILL: lazy_gettext("Picture"),
+        CaptureKind.CINE: lazy_gettext("Recording"),
+        CaptureKind.RETROSPECTIVE: lazy_gettext("Last seconds"),
+        CaptureKind.READING: lazy_gettext("Measurement"),
+    }
+)
+REASONS: Final[tuple[tuple[str, str], ...]] = (
+    # Meanings of CID 9300, Procedure Discontinuation Reasons (PS3.16); the English one is what is recorded.
+    ("Patient refused to continue procedure", lazy_gettext("The patient refuses to go on")),
+    ("Patient condition prevented continuing", lazy_gettext("The patient's condition does not allow it")),
+    ("Patient taken for treatment or surgery", lazy_gettext("The patient was taken for treatment")),
+    ("Patient did not arrive", lazy_gettext("The patient did not come")),
+    ("Equipment failure", lazy_gettext("The equipment failed")),
+    ("Incorrect worklist entry selected", lazy_gettext("The wrong patient was chosen")),
+    ("Incorrect procedure ordered", lazy_gettext("The wrong exam was ordered")),
+    ("Discontinued for unspecified reason", lazy_gettext("Another reason")),
+)
+PROBLEMS: Final[tuple[str, ...]] = (
+    # What other rooms put into "{problem}", so that it has translations too.
+    lazy_gettext("neither a worklist item nor a patient was given"),
+    lazy_gettext("images of it have already left under the former name"),
+    lazy_gettext("this capture was not discarded"),
+    lazy_gettext("the exam has ended, and its discards with it"),
+    lazy_gettext("the box was restarted since"),
+    lazy_gettext("that exam has ended"),
+    lazy_gettext("the service that had taken it was stopped"),
+)
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+
+
+def patient_name(patient: Patient | None) -> str:
+    """Say a patient's name as it is spoken of, or that there is none yet."""
+    if patient is None:
+        return gettext("No patient yet")
+    return person_name(patient.name) or gettext("No name stated")
+
+
+def person_name(pn: str) -> str:
+    """Write a PN value for a reader: ideographic group first where there is one, then the alphabetic one."""
+    alphabetic, _, rest = pn.partition("=")
+    ideographic = rest.partition("=")[0]
+    names = [name for name in (_group(ideographic), _group(alphabetic)) if name]
+    if len(names) > 1 and names[0] != names[1]:
+        return f"{names[0]} ({names[1]})"
+    return names[0] if names else ""
+
+
+def _group(group: str) -> str:
+    family, given, middle, prefix, suffix = (part.strip() for part in [*group.split("^"), *[""] * 5][:5])
+    if _IDEOGRAPHS.search(group):
+        return family + given + middle
+    first = " ".join(part for part in (prefix, given, middle, suffix) if part)
+    return ", ".join(part for part in (family, first) if part)
+
+
+def birth_date(da: str) -> str:
+    """Write a DA value in words; one that is no date is shown as it came."""
+    day = _date(da)
+    return format_date(day, "medium") if day else da
+
+
+def step_time(step: ScheduledStep) -> str:
+    """Write when a step is scheduled, which the RIS states in local time."""
+    digits = step.scheduled_start_time.replace(":", "")
+    with contextlib.suppress(ValueError):
+        return f"{time(int(digits[:2]), int(digits[2:4] or 0)):%H:%M}"
+    return "–"
+
+
+def step_day(step: ScheduledStep) -> str:
+    """Write the day a step is scheduled for."""
+    day = _date(step.scheduled_start_date)
+    return format_skeleton("MMMd", day, locale=get_locale()) if day else "–"
+
+
+def step_words(step: ScheduledStep) -> str:
+    """Return all that a search may match."""
+    patient = step.patient
+    return " ".join(
+        [
+            person_name(patient.name),
+            patient.name,
+            patient.patient_id,
+            step.accession_number,
+            step.scheduled_procedure_step_description,
+            step.requested_procedure_description,
+        ]
+    )
+
+
+def time_of(at: datetime) -> str:
+    """Write a time of day at this box's place."""
+    return str(format_time(at, "HH:mm"))
+
+
+def moment(at: datetime, now: datetime) -> str:
+    """Write a day and time at this box's place, as near as a person needs it."""
+    local = to_user_timezone(at)
+    if local.date() == to_user_timezone(now).date():
+        return gettext("today, %(time)s", time=time_of(at))
+    skeleton = "MMMd" if local.year == to_user_timezone(now).year else "yMMMd"
+    day = format_skeleton(skeleton, local, tzinfo=get_timezone(), locale=get_locale())
+    return gettext("%(date)s, %(time)s", date=day, time=time_of(at))
+
+
+def size_word(size_bytes: int) -> str:
+    """Write a size in the unit a person would choose."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= size:
+            return f"{format_decimal(round(size_bytes / size, 1))} {unit}"
+    return f"{size_bytes} B"
+
+
+def sex_word(sex: str) -> str:
+    """Write Patient's Sex."""
+    return str(SEXES.get(sex, sex))
+
+
+def role_word(role: str) -> str:
+    """Write a role."""
+    return str(ROLES.get(role, role))
+
+
+def exam_word(exam: PerformedStep) -> str:
+    """Say how an exam stands."""
+    match exam.status:
+        case StepStatus.IN_PROGRESS:
+            return gettext("in progress")
+        case StepStatus.COMPLETED:
+            return gettext("completed")
+        case StepStatus.DISCONTINUED:
+            return gettext("discontinued")
+
+
+def signal_words(signal: Signal, station: str) -> tuple[str, str]:
+    """Return a sentence and a hint about what stands between the scanner's picture and us."""
+    sentence, hint = SIGNALS[signal]
+    return str(sentence) % {"station": station}, str(hint)
+
+
+def press_answer(request: Request) -> Answer:
+    """Say what became of a press."""
+    if request.state is RequestState.MISSED:
+        found = trouble(request.error_code, request.error_text)
+        return Answer(tone="bad", sentence=found.sentence, hint=found.hint, who=found.who)
+    if request.state is not RequestState.DONE:
+        return Answer(
+            tone="care",
+            sentence=gettext("Not saved yet."),
+            hint=gettext("The gateway has not answered the press so far. Look at the captures before you press again."),
+        )
+    if request.kind is RequestKind.CINE_START:
+        return Answer(tone="moving", sentence=gettext("Recording."))
+    return Answer(tone="safe", sentence=_saved(request))
+
+
+def _saved(request: Request) -> str:
+    number = request.capture or 0
+    match request.kind:
+        case RequestKind.STILL:
+            return gettext("Saved: picture %(number)d.", number=number)
+        case RequestKind.RETROSPECTIVE:
+            return gettext("Saved: the last seconds, capture %(number)d.", number=number)
+        case _:
+            return gettext("Saved: recording, capture %(number)d.", number=number)
+
+
+def trouble_of(error: GatewayError) -> Trouble:
+    """Say an error that was raised here."""
+    return _trouble(type(error), error.facts)
+
+
+def trouble(code: str, text: str = "", **facts: str) -> Trouble:
+    """Say an error of which only the code and its English sentence, or a peer's own words, came to us."""
+    cls = by_code().get(code, GatewayError)
+    return _trouble(cls, {"problem": text, **facts, **_facts_in(cls, text)})
+
+
+def in_this_language(text: str) -> str:
+    """Return the translation of a sentence that stands in the source of another room, or the sentence itself."""
+    return gettext(text) if text else ""
+
+
+def _trouble(cls: type[GatewayError], facts: Mapping[str, str]) -> Trouble:
+    said = {key: in_this_language(value) for key, value in facts.items()}
+    sentence = re.sub(r"\{(\w+)\}", lambda name: said.get(name[1]) or "…", gettext(cls.sentence()))
+    return Trouble(sentence=sentence, hint=gettext(cls.hint), who=str(WHO[cls.act]), code=cls.code)
+
+
+def _facts_in(cls: type[GatewayError], text: str) -> dict[str, str]:
+    """Read the facts back out of a sentence that this class has made."""
+    parts = re.split(r"\{(\w+)\}", cls.sentence())
+    seen: set[str] = set()
+    pattern = ""
+    for number, part in enumerate(parts):
+        if number % 2 == 0:
+            pattern += re.escape(part)
+        elif part in seen:
+            pattern += f"(?P={part})"
+        else:
+            seen.add(part)
+            pattern += f"(?P<{part}>.*?)"
+    found = re.fullmatch(pattern, text, re.DOTALL)
+    return found.groupdict() if found else {}
+
+
+def _date(da: str) -> date | None:
+    try:
+        return datetime.strptime(da, "%Y%m%d").date()  # noqa: DTZ007  a calendar day, not an instant
+    except ValueError:
+        return None
