@@ -61,7 +61,7 @@ class ConfigError(GatewayError):
 
     code = "G100"
     hint = "Run `gateway check`: it names the file, the key and the fix."
-    act = "engineer"
+    act: ClassVar[Act] = "engineer"
 
 
 class ConfigUnreadable(ConfigError):
@@ -112,8 +112,8 @@ class DeviceError(GatewayError):
 
     code = "G200"
     hint = "Unplug it, plug it in again, and look at Health."
-    retry = "later"
-    act = "engineer"
+    retry: ClassVar[Retry] = "later"
+    act: ClassVar[Act] = "engineer"
 
 
 class DeviceGone(DeviceError):
@@ -181,7 +181,7 @@ class PixelError(GatewayError):
     """The picture cannot be processed: {problem}."""
 
     code = "G300"
-    act = "engineer"
+    act: ClassVar[Act] = "engineer"
     hint = "Compare the profile's crop and mask with the picture's size."
 
 
@@ -222,8 +222,8 @@ class SpoolError(GatewayError):
 
     code = "G400"
     hint = "Look at Health: it says how much room is left and what the disk reports."
-    retry = "later"
-    act = "engineer"
+    retry: ClassVar[Retry] = "later"
+    act: ClassVar[Act] = "engineer"
 
 
 class DiskFull(SpoolError):
@@ -341,8 +341,8 @@ class PeerError(GatewayError):
 
     code = "G500"
     hint = "The gateway tries again by itself."
-    retry = "later"
-    act = "peer"
+    retry: ClassVar[Retry] = "later"
+    act: ClassVar[Act] = "peer"
 
 
 class PeerUnreachable(PeerError):
@@ -393,7 +393,7 @@ class BadMessage(GatewayError):
 
     code = "G510"
     hint = "The sender must be corrected; what came is kept where it could be."
-    act = "peer"
+    act: ClassVar[Act] = "peer"
 
 
 class ProtocolBroken(BadMessage):
@@ -435,7 +435,7 @@ class ExamError(GatewayError):
 
     code = "G600"
     hint = "Reload the page."
-    act = "technologist"
+    act: ClassVar[Act] = "technologist"
 
 
 class ExamAlreadyRunning(ExamError):
@@ -475,7 +475,7 @@ class ServiceError(GatewayError):
 
     code = "G700"
     hint = "Look at the log of the service."
-    act = "engineer"
+    act: ClassVar[Act] = "engineer"
 
 
 class AlreadyRunning(ServiceError):

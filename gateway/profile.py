@@ -1,10 +1,13 @@
-"""hw/**/*.toml to frozen profiles: how one modality or instrument behaves, and what is done with what it puts out.
+"""hw/**/*.toml to frozen profiles: how one modality, instrument or cable is, and what is done with what comes out of it.
 
 A site's own folder (`paths.profiles`) is looked at first, then the shipped `hw/`; the file's name is the profile's name.
+A profile says where its facts come from, and what nobody could know but the installer: both are part of the format. What
+the types cannot say is checked here, at loading: an exam never finds out that a crop lies outside the picture.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 import sysconfig
 import tomllib
@@ -114,6 +117,8 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     sources: tuple[str, ...]
     confirm: tuple[str, ...] = ()
     kind: Literal["plain_line"]
+    cable: str = ""
+    """Name of a file in hw/cables/ (without .toml): what goes between the box and the instrument."""
     equipment: Equipment = Equipment()
     line: SerialSettings = SerialSettings()
     encoding: str = "ascii"
@@ -125,10 +130,35 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reading: tuple[Reading, ...]
 
 
+class Wire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[[wire]]: one conductor, from a pin of one end to a pin of the other."""
+
+    box: str
+    """Pin at the gateway's end."""
+    equipment: str
+    """Pin at the other end."""
+    signal: str
+    """What it carries, as seen from the gateway."""
+
+
+class Cable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """hw/cables/NAME.toml"""
+
+    name: str
+    title: str
+    sources: tuple[str, ...]
+    confirm: tuple[str, ...] = ()
+    box_connector: str
+    equipment_connector: str
+    wire: tuple[Wire, ...]
+
+
 READINGS = ObjectKind(modality="SR", series_description="Measurements")
 """What the readings of an instrument become."""
 
-P = TypeVar("P", ModalityProfile, InstrumentProfile)
+Kind = Literal["modalities", "instruments", "cables"]
+Profile = ModalityProfile | InstrumentProfile | Cable
+P = TypeVar("P", ModalityProfile, InstrumentProfile, Cable)
 
 
 def modality(name: str, own: str = "") -> ModalityProfile:
@@ -138,18 +168,38 @@ def modality(name: str, own: str = "") -> ModalityProfile:
 
 def instrument(name: str, own: str = "") -> InstrumentProfile:
     """Return a profile of hw/instruments; `own` as above. Raises ProfileError, which names the file's mistake."""
-    return _load("instruments", name, own, InstrumentProfile)
+    found = _load("instruments", name, own, InstrumentProfile)
+    if found.cable:
+        cable(found.cable, own)
+    return found
 
 
-def names(kind: Literal["modalities", "instruments"], own: str = "") -> list[str]:
+def cable(name: str, own: str = "") -> Cable:
+    """Return a file of hw/cables; `own` as above. Raises ProfileError, which names the file's mistake."""
+    return _load("cables", name, own, Cable)
+
+
+def names(kind: Kind, own: str = "") -> list[str]:
     """Return the names of every profile of a kind, the site's own among them."""
     return sorted({path.stem for folder in _folders(own) for path in (folder / kind).glob("*.toml")})
 
 
 def shipped() -> Path:
-    """Return the hw/ folder that came with this program: beside the package in a checkout, else where it was installed."""
+    """Return the hw/ folder that came with this program: beside the package in a checkout, else where the wheel put it."""
     beside = Path(__file__).resolve().parent.parent / "hw"
     return beside if beside.is_dir() else Path(sysconfig.get_path("data")) / "share" / "modality-gateway" / "hw"
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MODE = re.compile(r"(\d+)x(\d+)[ip]\d+")
+_ANALOGUE = {
+    "PAL 625/50i": (768, 576),
+    "SECAM 625/50i": (768, 576),
+    "PAL 525/60i": (720, 486),
+    "NTSC 525/60i": (720, 486),
+}
+"""The largest picture that a decoder makes of each standard (ITU-R BT.601; square pixels for 625 lines)."""
+_LARGEST = (4096, 2160)
 
 
 def _folders(own: str) -> Iterator[Path]:
@@ -158,10 +208,10 @@ def _folders(own: str) -> Iterator[Path]:
     yield shipped()
 
 
-def _load(kind: str, name: str, own: str, cls: type[P]) -> P:
+def _load(kind: Kind, name: str, own: str, cls: type[P]) -> P:
     for folder in _folders(own):
         path = folder / kind / f"{name}.toml"
-        if re.fullmatch(r"[A-Za-z0-9._-]+", name) and path.is_file():
+        if _NAME.fullmatch(name) and path.is_file():
             return _parsed(path, cls)
     raise ProfileError(name=name, problem=f"there is no hw/{kind}/{name}.toml")
 
@@ -170,21 +220,88 @@ def _parsed(path: Path, cls: type[P]) -> P:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         found = msgspec.convert({"name": path.stem, **table}, cls)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise ProfileError(name=path.stem, problem=f"{path.name}: {error}") from error
-    if problem := _problem(found, path.stem):
-        raise ProfileError(name=path.stem, problem=f"{path.name}: {problem}")
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise ProfileError(name=path.stem, problem=f"{path}: {error}") from error
+    if problem := next(_problems(found, path.stem), ""):
+        raise ProfileError(name=path.stem, problem=f"{path}: {problem}")
     return found
 
 
-def _problem(found: ModalityProfile | InstrumentProfile, stem: str) -> str:
-    """Say what the types cannot: a name that is another, no source, an area without pixels."""
+def _problems(found: Profile, stem: str) -> Iterator[str]:
+    """Yield what the types cannot say."""
     if found.name != stem:
-        return f"it calls itself {found.name}"
-    if not found.sources:
-        return "it names no source"
-    if isinstance(found, ModalityProfile):
-        areas = [*found.chain.mask, *([found.chain.crop] if found.chain.crop else [])]
-        if any(x < 0 or y < 0 or width < 1 or height < 1 for x, y, width, height in areas):
-            return "crop and mask are [x, y, width, height] in pixels, with width and height of at least 1"
-    return ""
+        yield f"it calls itself {found.name}"
+    if not any(source.strip() for source in found.sources):
+        yield "it names no source: say where its facts come from, or that they are to be confirmed on site"
+    match found:
+        case ModalityProfile():
+            yield from _of_modality(found)
+        case InstrumentProfile():
+            yield from _of_instrument(found)
+        case Cable():
+            if not found.wire:
+                yield "a cable without a wire carries nothing"
+
+
+def _of_modality(found: ModalityProfile) -> Iterator[str]:
+    if not found.input.standards:
+        yield 'input.standards is empty: name what the modality sends, or write ["any"]'
+    for standard in found.input.standards:
+        if _picture(standard) is None:
+            known = ", ".join(f'"{name}"' for name in _ANALOGUE)
+            yield f'input.standards: "{standard}" is none of {known}, "any", or one like "1280x720p60"'
+    for fourcc in found.input.pixel_formats:
+        if len(fourcc) != len("YUYV"):
+            yield f'input.pixel_formats: "{fourcc}" is no fourcc: it has four characters, as "YUYV" has'
+    areas = [("crop", found.chain.crop)] if found.chain.crop else []
+    for key, area in [*areas, *(("mask", area) for area in found.chain.mask)]:
+        yield from _of_area(key, area, found.input.standards)
+
+
+def _of_area(key: str, area: Rectangle, standards: tuple[str, ...]) -> Iterator[str]:
+    """Check that an area has pixels and lies inside the picture of every standard that the profile admits."""
+    x, y, width, height = area
+    if x < 0 or y < 0 or width < 1 or height < 1:
+        yield f"chain.{key} is [x, y, width, height] in pixels, with width and height of at least 1"
+        return
+    for standard in standards:
+        columns, rows = _picture(standard) or _LARGEST
+        if x + width > columns or y + height > rows:
+            yield f"chain.{key} {list(area)} reaches outside the picture of {standard}, {columns}x{rows}"
+
+
+def _picture(standard: str) -> tuple[int, int] | None:
+    """Return the largest picture of a standard, (columns, rows); None when it is not a standard's name."""
+    if standard in _ANALOGUE:
+        return _ANALOGUE[standard]
+    if standard == "any":
+        return _LARGEST
+    mode = _MODE.fullmatch(standard)
+    return (int(mode[1]), int(mode[2])) if mode else None
+
+
+def _of_instrument(found: InstrumentProfile) -> Iterator[str]:
+    try:
+        codecs.lookup(found.encoding)
+    except LookupError:
+        yield f'encoding: Python knows none called "{found.encoding}"'
+    if not found.terminator:
+        yield "terminator is empty: name the characters that end a line"
+    if not found.reading:
+        yield "it has no [[reading]]: nothing would ever be read"
+    for number, reading in enumerate(found.reading, start=1):
+        yield from (f"reading {number}: {problem}" for problem in _of_reading(reading))
+
+
+def _of_reading(reading: Reading) -> Iterator[str]:
+    try:
+        groups = re.compile(reading.pattern).groupindex
+    except re.error as error:
+        yield f"pattern {reading.pattern!r} is no regular expression: {error}"
+        return
+    if "value" not in groups:
+        yield f"pattern {reading.pattern!r} has no group (?P<value>...)"
+    if reading.units and "unit" not in groups:
+        yield f"it has units, but pattern {reading.pattern!r} has no group (?P<unit>...)"
+    if reading.low is not None and reading.high is not None and reading.low > reading.high:
+        yield f"low {reading.low:g} is above high {reading.high:g}"

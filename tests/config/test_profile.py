@@ -1,0 +1,195 @@
+"""Every file of hw/ loads; a profile that cannot work says why, with its file, before an exam needs it."""
+
+import re
+import tomllib
+
+import pytest
+from pydicom.sr import codedict
+
+from gateway import profile
+from gateway.errors import ProfileError
+from gateway.source.dialects.plain_line import PlainLine
+
+KINDS = {"modalities": profile.modality, "instruments": profile.instrument, "cables": profile.cable}
+FILES = sorted(path.relative_to(profile.shipped()) for path in profile.shipped().rglob("*.toml"))
+
+MODALITY = """
+title = "A scanner"
+sources = ["its manual, page 3"]
+[input]
+connector = "s-video"
+standards = ["PAL 625/50i"]
+[object]
+modality = "US"
+"""
+INSTRUMENT = """
+title = "A meter"
+sources = ["its manual, page 3"]
+kind = "plain_line"
+[[reading]]
+pattern = 'DAP (?P<value>[0-9.]+)'
+concept = { value = "122130", scheme = "DCM", meaning = "Dose Area Product" }
+unit = { value = "cGy.cm2", scheme = "UCUM", meaning = "cGy.cm2" }
+"""
+CABLE = """
+title = "A cable"
+sources = ["TIA-574"]
+box_connector = "DE-9"
+equipment_connector = "DE-9"
+wire = [{ box = "2", equipment = "3", signal = "receive data" }]
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A site's own folder; `own(kind, text)` puts one file called `mine` there and returns the folder's name."""
+
+    def put(kind, text):
+        (tmp_path / kind).mkdir(exist_ok=True)
+        (tmp_path / kind / "mine.toml").write_text(text, encoding="utf-8")
+        return str(tmp_path)
+
+    return put
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_file_of_hw_loads_and_says_where_it_comes_from(path):
+    found = KINDS[path.parent.name](path.stem)
+    assert found.title
+    assert found.sources
+    if found.name != "simulator-ultrasound":
+        assert all(len(sentence) > 20 and sentence.endswith(".") for sentence in found.confirm)
+        assert found.confirm
+
+
+def test_what_the_first_issue_promises_is_there():
+    assert {"ultrasound-analogue", "ultrasound-hdmi", "simulator-ultrasound"} <= set(profile.names("modalities"))
+    assert "plain-line-dose" in profile.names("instruments")
+
+
+def test_the_readme_of_hw_names_every_folder():
+    stated = set(
+        re.findall(r"^\| `(\w+)/`", (profile.shipped() / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert stated == {path.parent.name for path in FILES} == set(KINDS)
+
+
+@pytest.mark.parametrize("name", profile.names("instruments"))
+def test_every_shipped_code_is_in_the_standard(name):
+    for reading in profile.instrument(name).reading:
+        if reading.concept.scheme == "DCM":
+            meanings = {code.value: code.meaning for code in _dcm_codes()}
+            assert meanings[reading.concept.value] == reading.concept.meaning
+
+
+def test_the_shipped_instrument_reads_the_line_that_it_describes():
+    stated = PlainLine(profile.instrument("plain-line-dose")).parse(b"DAP 12.50 cGycm2", 0)
+    assert [(each.value, each.unit.value, each.doubts) for each in stated] == [("12.50", "cGy.cm2", ())]
+
+
+def test_a_sites_own_file_is_taken_before_the_shipped_one(tmp_path):
+    (tmp_path / "modalities").mkdir()
+    (tmp_path / "modalities" / "ultrasound-hdmi.toml").write_text(MODALITY, encoding="utf-8")
+    assert profile.modality("ultrasound-hdmi", str(tmp_path)).title == "A scanner"
+    assert profile.modality("ultrasound-hdmi").title != "A scanner"
+
+
+@pytest.mark.parametrize("load", KINDS.values())
+@pytest.mark.parametrize("name", ["nothing", "../modalities/ultrasound-hdmi", "a/b", "", ".hidden"])
+def test_a_name_without_a_file_is_refused_and_leads_nowhere_else(load, name):
+    with pytest.raises(ProfileError) as refused:
+        load(name)
+    assert "there is no hw/" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            ("[object]", "[chain]\ncrop = [0, 0, 1024, 768]\n[object]"),
+            "reaches outside the picture of PAL 625/50i, 768x576",
+        ),
+        (("[object]", "[chain]\ncrop = [-1, 0, 10, 10]\n[object]"), "width and height of at least 1"),
+        (("[object]", "[chain]\nmask = [[0, 0, 10, 0]]\n[object]"), "chain.mask is [x, y, width, height]"),
+        (("[object]", "[chain]\nmask = [[0, 570, 10, 10]]\n[object]"), "reaches outside"),
+        (("[object]", "[chain]\ncrop = [1, 2, 3]\n[object]"), "chain.crop"),
+        (('"PAL 625/50i"', '"PAL"'), '"PAL" is none of'),
+        (('["PAL 625/50i"]', "[]"), "input.standards is empty"),
+        (('["its manual, page 3"]', "[]"), "names no source"),
+        (('["its manual, page 3"]', '[" "]'), "names no source"),
+        (('"s-video"', '"scart"'), "scart"),
+        (('title = "A scanner"', 'title = "A scanner"\nname = "other"'), "calls itself other"),
+        (('title = "A scanner"', 'title = "A scanner"\ncolour = true'), "colour"),
+        (('title = "A scanner"', 'title = "A scanner'), "line 2"),
+        (("standards", 'pixel_formats = ["YUV"]\nstandards'), '"YUV" is no fourcc'),
+    ],
+)
+def test_a_modality_that_cannot_work_says_why(own, change, says):
+    folder = own("modalities", MODALITY)
+    profile.modality("mine", folder)
+    with pytest.raises(ProfileError) as refused:
+        profile.modality("mine", own("modalities", MODALITY.replace(*change)))
+    assert says in str(refused.value)
+    assert "mine.toml" in str(refused.value)
+
+
+def test_a_crop_must_fit_every_standard_that_the_profile_admits(own):
+    with_crop = MODALITY.replace("[object]", "[chain]\ncrop = [0, 0, 720, 576]\n[object]")
+    profile.modality("mine", own("modalities", with_crop))
+    both = with_crop.replace('["PAL 625/50i"]', '["PAL 625/50i", "NTSC 525/60i"]')
+    with pytest.raises(ProfileError, match="outside the picture of NTSC 525/60i"):
+        profile.modality("mine", own("modalities", both))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("(?P<value>[0-9.]+)", "(?P<value>[0-9.]+"), "is no regular expression"),
+        (("(?P<value>[0-9.]+)", "([0-9.]+)"), "has no group (?P<value>...)"),
+        (
+            ("unit =", 'units = { Gy = { value = "Gy", scheme = "UCUM", meaning = "Gy" } }\nunit ='),
+            "no group (?P<unit>...)",
+        ),
+        (("unit =", "low = 2\nhigh = 1\nunit ="), "low 2 is above high 1"),
+        (('kind = "plain_line"', 'kind = "plain_line"\nencoding = "klingon"'), "klingon"),
+        (('kind = "plain_line"', 'kind = "plain_line"\nterminator = ""'), "terminator is empty"),
+        (('kind = "plain_line"', 'kind = "plain_line"\ncable = "liquorice"'), "there is no hw/cables/liquorice.toml"),
+        (('"plain_line"', '"telepathy"'), "telepathy"),
+        (('value = "122130", ', ""), "value"),
+    ],
+)
+def test_an_instrument_that_cannot_work_says_why(own, change, says):
+    profile.instrument("mine", own("instruments", INSTRUMENT))
+    with pytest.raises(ProfileError) as refused:
+        profile.instrument("mine", own("instruments", INSTRUMENT.replace(*change)))
+    assert says in str(refused.value)
+
+
+def test_a_cable_without_a_wire_carries_nothing(own):
+    assert profile.cable("mine", own("cables", CABLE)).wire[0].equipment == "3"
+    with pytest.raises(ProfileError, match="carries nothing"):
+        profile.cable("mine", own("cables", re.sub(r"wire = .*", "wire = []", CABLE)))
+
+
+def test_no_cable_uses_a_pin_twice():
+    for name in profile.names("cables"):
+        wires = profile.cable(name).wire
+        assert len({wire.box for wire in wires}) == len({wire.equipment for wire in wires}) == len(wires)
+
+
+def test_a_profile_that_is_not_utf8_is_refused_in_words(tmp_path):
+    (tmp_path / "modalities").mkdir()
+    (tmp_path / "modalities" / "mine.toml").write_bytes(b'title = "\xff"')
+    with pytest.raises(ProfileError, match="utf-8"):
+        profile.modality("mine", str(tmp_path))
+
+
+def test_the_wheel_carries_every_file_of_hw():
+    project = tomllib.loads((profile.shipped().parent / "pyproject.toml").read_text(encoding="utf-8"))
+    carried = project["tool"]["setuptools"]["data-files"]
+    for path in FILES:
+        assert carried[f"share/modality-gateway/hw/{path.parent}"] == [f"hw/{path.parent}/*.toml"]
+
+
+def _dcm_codes():
+    return [getattr(codedict.codes.DCM, name) for name in codedict.codes.DCM.dir()]
