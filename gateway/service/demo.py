@@ -128,7 +128,7 @@ def once(*, as_json: bool = False, output: Path | None = None) -> int:
             shutil.copytree(world.near.keep or world.folder, output, dirs_exist_ok=True)
         if not is_good:
             click.echo("\n".join(lines[-60:]))
-    _click.echo(told, arrived, is_good=is_good, as_json=as_json)
+    _print(told, arrived, is_good=is_good, as_json=as_json)
     return 0 if is_good else 1
 
 
@@ -382,7 +382,7 @@ def _picture_remark(seen: viewer.Seen, count: int, expected: Callable[[int], npt
     return ""
 
 
-def _click.echo(told: list[tuple[str, str]], arrived: list[Arrived], *, is_good: bool, as_json: bool) -> None:
+def _print(told: list[tuple[str, str]], arrived: list[Arrived], *, is_good: bool, as_json: bool) -> None:
     if as_json:
         objects = [msgspec.to_builtins(one) for one in arrived]
         click.echo(json.dumps({"is_good": is_good, "happened": told, "objects": objects}, indent=2))
