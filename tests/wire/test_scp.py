@@ -131,19 +131,19 @@ def test_dcmtk_storescu_and_echoscu_are_served(address, kept, files):
     assert len(kept.objects) == 5
 
 
+@needs_dcmtk
+@pytest.mark.peers
 def test_a_sender_with_nagle_does_not_wait_for_delayed_acknowledgements(address, kept, files):
-    """Nagle's algorithm and delayed ACKs cost 40 ms an object; the kernel counts the ACKs it delayed."""
-    with Line(address) as line:
-        line._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        line.associate(associate_rq([(CT, "1.2.840.10008.1.2.1")], "CT", "GATEWAY"))
+    """Nagle's algorithm and delayed ACKs cost up to 40 ms an object; the kernel counts the ACKs that it delayed.
+
+    It counts those of the whole machine, so the best of three counts.
+    """
+    delayed = []
+    for _ in range(3):
         before = _delayed_acks()
-        for number in range(20):
-            command = encode(_store(f"1.2.{number}", number))
-            line.send(fragment(1, command, is_command=True, is_last=True))
-            for start in range(0, 65536, 16384):
-                line.send(fragment(1, bytes(16000), is_command=False, is_last=start == 49152))
-            assert line.hear() == "0000"
-        assert _delayed_acks() - before < 20
+        _run("dcmsend", address, *files * 6, options=["--no-uid-checks"], is_nagling=True)
+        delayed.append(_delayed_acks() - before)
+    assert min(delayed) < 10
 
 
 def test_pynetdicom_sends_several_sop_classes(address, kept):
