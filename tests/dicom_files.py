@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import dcmwrite, write_dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless, generate_uid
 
 from gateway.model import Instance
+from gateway.pixels import codecs
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 US = "1.2.840.10008.5.1.4.1.1.6.1"
@@ -19,11 +21,12 @@ SR = "1.2.840.10008.5.1.4.1.1.88.33"
 
 
 def image(path: Path, *, sop_class=CT, side=128, is_color=False, seed=0, syntax=ExplicitVRLittleEndian) -> Dataset:
-    """Write a picture: a soft gradient with a little noise, 12 bits grey or 8 bits colour."""
+    """Write a picture: a soft gradient with a little noise beside black, 12 bits grey or 8 bits colour."""
     syntax = UID(syntax)
     ds = _identified(sop_class, syntax)
     ramp = np.add.outer(np.arange(side), np.arange(side))
     noise = np.random.default_rng(seed).integers(0, 8, (side, side))
+    ramp[:, : side // 2] = noise[:, : side // 2] = 0
     ds.Rows = ds.Columns = side
     if is_color:
         ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
@@ -38,7 +41,12 @@ def image(path: Path, *, sop_class=CT, side=128, is_color=False, seed=0, syntax=
     ds["PixelData"].VR = "OB" if is_color else "OW"
     if syntax.is_compressed:
         ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        ds.compress(syntax, generate_instance_uid=False)
+        if syntax in {JPEG2000Lossless, HTJ2KLossless}:  # pydicom needs more packages for these
+            ds.PixelData = encapsulate([codecs.encode_as(pixels.astype(pixels.dtype.newbyteorder("=")), syntax)])
+            ds.file_meta.TransferSyntaxUID, ds["PixelData"].VR = syntax, "OB"
+            ds.PhotometricInterpretation = "YBR_RCT" if is_color else "MONOCHROME2"
+        else:
+            ds.compress(syntax, generate_instance_uid=False)
     return _saved(ds, path)
 
 
@@ -57,11 +65,11 @@ def admit(spool, path: Path, destinations, *, modality="CT", **facts) -> Instanc
         part.write(path.read_bytes())
         blob, size_bytes = part.commit()
         instance = Instance(
-            sop_instance_uid=ds.SOPInstanceUID,
-            sop_class_uid=ds.SOPClassUID,
-            transfer_syntax_uid=ds.file_meta.TransferSyntaxUID,
-            study_instance_uid=ds.StudyInstanceUID,
-            series_instance_uid=ds.SeriesInstanceUID,
+            sop_instance_uid=str(ds.SOPInstanceUID),
+            sop_class_uid=str(ds.SOPClassUID),
+            transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
+            study_instance_uid=str(ds.StudyInstanceUID),
+            series_instance_uid=str(ds.SeriesInstanceUID),
             blob=blob,
             size_bytes=size_bytes,
             data_digest=hashlib.sha256(blob.encode()).hexdigest(),

@@ -13,13 +13,12 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from gateway import config
 from gateway.clock import Clock
 from gateway.config import Site
 from gateway.errors import GatewayError, PeerError, PeerRefused, PeerSilent, PeerUnreachable
-from gateway.forward import dicom, forms
+from gateway.forward import dicom
 from gateway.forward.probes import Probes
 from gateway.model import Delivery, StoreOutcome
 from gateway.service import notify
@@ -77,19 +76,8 @@ def transcode(source: Path, part: Part, transfer_syntax_uid: str) -> None:
     from gateway.objects import transcode as objects_transcode
     from gateway.pixels import codecs
 
-    def encode(pixels: objects_transcode.Pixels, syntax: str) -> bytes:
-        return codecs.encode(pixels, _COMPRESSIONS[syntax])
-
     # A lossy object comes here only to be decompressed, for a peer that does not take it as it is (forms.offered).
-    objects_transcode.write(source, part, transfer_syntax_uid, codecs.decode, encode, is_loss_known=True)
-
-
-_COMPRESSIONS: Final = {
-    forms.HTJ2K: "htj2k",
-    forms.JPEG_2000: "jpeg2000",
-    forms.JPEG_LS: "jpeg-ls",
-    forms.RLE: "rle",
-}
+    objects_transcode.write(source, part, transfer_syntax_uid, codecs.decode, codecs.encode_as, is_loss_known=True)
 
 
 class Courier(threading.Thread):
