@@ -44,8 +44,8 @@ NATIVE: Final = {"phantom": (720, 576), "ybr_color": (320, 240), "jpeg2k": (640,
 BITS: Final = 32
 _PAL_NS: Final = 40_000_000
 _NTSC_NS: Final = 33_366_667
-_BEAT_PICTURES: Final = 40
-"""Pictures in the phantom's loop: fields, where it is interlaced."""
+_BEAT_S: Final = 0.8
+"""The phantom's loop is one beat."""
 _BLACK, _WHITE, _NO_COLOUR = 16, 235, 128
 
 
@@ -135,10 +135,18 @@ class Playback:
 
     def whole(self, sequence: int) -> Bytes:
         """Return frame `sequence` with all its lines in their places, (height, 2 * width), as a copy."""
-        frame = self._frames[sequence % len(self._frames)].copy()
-        if self.script.has_stamp:
-            self._stamp(frame, sequence)
+        frame = np.empty_like(self._frames[0])
+        self._draw(frame, sequence)
         return frame
+
+    def fill(self, memory: Bytes, sequence: int, field: Field) -> int:
+        """Write what the grabber delivers into a buffer, as `raw` would give it, without making any copy between."""
+        size = self.format.frame_bytes
+        if self.format.field in {Field.NONE, Field.INTERLACED_TB, Field.INTERLACED_BT}:
+            self._draw(memory[:size].reshape(self._frames[0].shape), sequence)
+        else:
+            memory[:size] = self.raw(sequence, field)
+        return size
 
     def raw(self, sequence: int, field: Field = Field.NONE) -> Bytes:
         """Return the bytes the grabber delivers for a frame, or for its `field` when it delivers them apart."""
@@ -157,6 +165,11 @@ class Playback:
     def truth(self, sequence: int) -> Bytes:
         """Return a frame, woven, as (height, width, 3) RGB by float64 arithmetic, each chroma sample for its two pixels."""
         return rgb_of(self.whole(sequence), self.format)
+
+    def _draw(self, frame: Bytes, sequence: int) -> None:
+        frame[:] = self._frames[sequence % len(self._frames)]
+        if self.script.has_stamp:
+            self._stamp(frame, sequence)
 
     def _loop(self) -> list[Bytes]:
         script = self.script
@@ -256,7 +269,8 @@ def _pictures(script: Script) -> list[Bytes]:
     """Return the loop as RGB pictures of the script's size."""
     if script.picture == "phantom":
         phantom = Phantom(script.width_px, script.height_px)
-        return [phantom.draw(n / _BEAT_PICTURES) for n in range(_BEAT_PICTURES)]
+        count = max(2, round(_BEAT_S * script.rate) * (1 if script.scan == "progressive" else 2))
+        return [phantom.draw(n / count) for n in range(count)]
     return [_placed(each, script.width_px, script.height_px) for each in _from_pydicom(script.picture)]
 
 

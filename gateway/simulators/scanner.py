@@ -187,10 +187,8 @@ class Stream:
         if not self._filled:
             return None
         index, exposure = self._filled.popleft()
-        raw = self.playback.raw(exposure.sequence, exposure.field)
-        used = len(raw) // 2 if exposure.fault == "s" else len(raw)
-        self._memories[index][:used] = raw[:used]
-        return index, exposure, used
+        size = self.playback.fill(self._memories[index], exposure.sequence, exposure.field)
+        return index, exposure, size // 2 if exposure.fault == "s" else size
 
     def advance(self) -> None:
         """Let everything happen that was due until now."""
