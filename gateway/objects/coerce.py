@@ -55,7 +55,7 @@ def fit(vr: str, text: str) -> Fitted:
     """Return the text as one value of the VR. Text VRs are cleaned and cut; DA, TM, DS, IS, CS are left out when wrong."""
     if vr in _EXACT:
         value = _EXACT[vr](text)
-        return Fitted(value, "" if value or not text.strip() else "it is not valid and was left out")
+        return Fitted(value, "" if value or not text.strip() else LEFT_OUT)
     is_paragraph = vr in _PARAGRAPHS
     whole = "=".join(_groups(text)) if vr == "PN" else clean(text, is_paragraph=is_paragraph)
     value = name(text) if vr == "PN" else cut(whole, LIMITS.get(vr, len(whole)))
@@ -65,8 +65,9 @@ def fit(vr: str, text: str) -> Fitted:
     return Fitted(value, "" if value == typed else "what DICOM does not allow was replaced")
 
 
+LEFT_OUT = "it is not valid and was left out"
 CUT = "it was too long and was cut"
-"""The doubt of a value of which something is missing: whoever made it keeps the original in a comment."""
+"""The doubts of a value of which something is missing: whoever writes it keeps the original in a comment."""
 
 
 def clean(text: str, *, is_paragraph: bool = False) -> str:

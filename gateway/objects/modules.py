@@ -40,7 +40,10 @@ def patient(words: Words) -> Dataset:
         IssuerOfPatientID=who.issuer_of_patient_id or None,
         PatientBirthDate=who.birth_date,
         PatientSex=who.sex,
-        PatientComments=_lines(who.comments, *_in_full(PatientName=who.name, PatientID=who.patient_id)) or None,
+        PatientComments=_lines(
+            who.comments, *_in_full(PatientName=who.name, PatientID=who.patient_id, PatientBirthDate=who.birth_date)
+        )
+        or None,
     )
 
 
@@ -177,11 +180,18 @@ IN_FULL = "In full: "
 
 
 def _in_full(**texts: str) -> list[str]:
-    vrs = {"PatientName": "PN", "ReferringPhysicianName": "PN", "AccessionNumber": "SH", "StudyID": "SH"}
+    """The texts that their attributes had to cut or leave out, whole."""
+    vrs = {
+        "PatientName": "PN",
+        "ReferringPhysicianName": "PN",
+        "AccessionNumber": "SH",
+        "StudyID": "SH",
+        "PatientBirthDate": "DA",
+    }
     return [
         f"{IN_FULL}{keyword}: {coerce.clean(text)}"
         for keyword, text in texts.items()
-        if coerce.fit(vrs.get(keyword, "LO"), text).doubt == coerce.CUT
+        if coerce.fit(vrs.get(keyword, "LO"), text).doubt in {coerce.CUT, coerce.LEFT_OUT}
     ]
 
 

@@ -28,7 +28,7 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.int8] | npt.NDArray[np.uint16] |
 class Decode(Protocol):
     """One compressed frame to pixels: (rows, columns) or (rows, columns, 3), RGB where the codec has a colour transform.
 
-    `bits` are those allocated to a sample: 8 or 16.
+    `bits` are those allocated to a sample: 8 or 16. `photometric` is what the object says of its encoded colours.
     """
 
     def __call__(
@@ -41,6 +41,8 @@ class Decode(Protocol):
         bits: int,
         signed: bool,  # noqa: FBT001  the contract of pixels.codecs
         /,
+        *,
+        photometric: str,
     ) -> Pixels:
         """Decode; raises CodecError."""
 
@@ -48,8 +50,8 @@ class Decode(Protocol):
 class Encode(Protocol):
     """Pixels to one compressed frame of a lossless transfer syntax."""
 
-    def __call__(self, pixels: Pixels, transfer_syntax_uid: str, /) -> bytes:
-        """Encode; raises CodecError."""
+    def __call__(self, pixels: Pixels, transfer_syntax_uid: str, bits_stored: int, /) -> bytes:
+        """Encode; raises CodecError, also when the stream could not say how many bits are used."""
 
 
 LOSSLESS = frozenset(
@@ -62,9 +64,10 @@ LOSSLESS = frozenset(
         "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
         "1.2.840.10008.1.2.4.201",  # HTJ2K lossless
         "1.2.840.10008.1.2.4.202",  # HTJ2K lossless RPCL
+        "1.2.840.10008.1.2.4.110",  # JPEG XL lossless
     }
 )
-"""What can be written; any other source may be lossy."""
+"""All that is written; any other source may be lossy."""
 
 _WAVELET = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (90, 91, 201, 202, 203))
 """JPEG 2000 and HTJ2K: their colour transform is part of the code stream (PS3.5 8.2.4)."""
@@ -82,6 +85,7 @@ class Shape(Struct, frozen=True, kw_only=True):
     columns: int
     samples: int
     bits_allocated: int
+    bits_stored: int
     is_signed: bool
     is_planar: bool
     photometric: str
@@ -130,6 +134,7 @@ def shape(ds: Dataset) -> Shape:
             columns=int(ds.Columns),
             samples=int(ds.SamplesPerPixel),
             bits_allocated=int(ds.BitsAllocated),
+            bits_stored=int(ds.BitsStored),
             is_signed=int(ds.PixelRepresentation) == 1,
             is_planar=int(ds.get("PlanarConfiguration") or 0) == 1,
             photometric=str(ds.PhotometricInterpretation),
@@ -157,6 +162,7 @@ def frames(file: Part10, decode: Decode) -> Iterator[Pixels]:
             said.samples,
             said.bits_allocated,
             said.is_signed,
+            photometric=said.photometric,
         )
         yield pixels.reshape(_dimensions(said)).view(said.dtype)
 
@@ -213,7 +219,7 @@ def _repainted(file: Part10, sink: Sink, target: str, decode: Decode, encode_fra
     ds = _relabelled(file, said, target)
     pictures = frames(file, decode)
     if not _is_native(target):
-        packed = (encode_frame(_for_codec(pixels, target), target) for pixels in pictures)
+        packed = (encode_frame(_for_codec(pixels, said, target), target, said.bits_stored) for pixels in pictures)
         return encode.write(sink, ds, target, encode.encapsulated(packed))
     vr = "OB" if said.bits_allocated == 8 else "OW"
     word_bytes = 1 if encode.is_little(target) else encode.word_bytes(vr)
@@ -234,8 +240,14 @@ def _relabelled(file: Part10, said: Shape, target: str) -> Dataset:
     return ds
 
 
-def _for_codec(pixels: Pixels, target: str) -> Pixels:
-    """Only the wavelet codecs know of a sign; to the others the same bits are unsigned."""
+def _for_codec(pixels: Pixels, said: Shape, target: str) -> Pixels:
+    """Samples as the codec takes them: only the wavelet codecs know of a sign; to the others the same bits are unsigned.
+
+    Raises ObjectError when bits beyond Bits Stored are used (old overlays live there): a codec could drop them.
+    """
+    low = -(1 << (said.bits_stored - 1)) if said.is_signed else 0
+    if said.bits_stored < said.bits_allocated and (pixels.min() < low or pixels.max() >= low + (1 << said.bits_stored)):
+        raise ObjectError(problem=f"its samples use more than the {said.bits_stored} bits that it says")
     is_hidden = pixels.dtype.kind == "i" and target not in _WAVELET
     return pixels.view(f"<u{pixels.dtype.itemsize}") if is_hidden else pixels
 

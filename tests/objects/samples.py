@@ -160,7 +160,7 @@ def every_object():
     yield "sr", report()[0].getvalue()
 
 
-def decode(data, syntax, rows, columns, samples, bits, signed, /):
+def decode(data, syntax, rows, columns, samples, bits, signed, /, *, photometric):
     """The contract of pixels.codecs, kept by imagecodecs and pydicom directly."""
     if syntax == RLE:
         plain = rle_decode_frame(data, rows, columns, samples, bits)
@@ -172,7 +172,7 @@ def decode(data, syntax, rows, columns, samples, bits, signed, /):
     )
 
 
-def encode(pixels, syntax, /):
+def encode(pixels, syntax, bits_stored=None, /):
     if syntax == RLE:
         return rle_encode(pixels)
     pixels = np.ascontiguousarray(pixels)
@@ -180,7 +180,9 @@ def encode(pixels, syntax, /):
         return imagecodecs.jpegls_encode(pixels)
     if syntax == HTJ2K:
         return imagecodecs.htj2k_encode(pixels, reversible=True)
-    return imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True, level=0, mct=pixels.ndim == 3)
+    return imagecodecs.jpeg2k_encode(
+        pixels, codecformat="j2k", reversible=True, level=0, mct=pixels.ndim == 3, bitspersample=bits_stored
+    )
 
 
 def rle_encode(pixels):

@@ -151,6 +151,12 @@ def test_what_was_cut_is_kept_in_full_in_a_comment(read):
     ]
 
 
+def test_a_birth_date_that_does_not_exist_is_left_out_and_kept_as_typed(read):
+    who = Patient(patient_id="7", name="A", birth_date="31.02.1970")
+    ds = read(samples.composed("us", samples.picture(), exam_changes={"patient": who})[0])
+    assert (ds.PatientBirthDate, ds.PatientComments) == ("", "In full: PatientBirthDate: 31.02.1970")
+
+
 def test_a_received_patient_is_read_and_what_is_wrong_left_out():
     ds = Dataset()
     ds.SpecificCharacterSet = ["", "ISO 2022 IR 87"]

@@ -55,11 +55,11 @@ def test_an_object_is_valid_whatever_happened_to_its_picture(saved, name, shown)
     assert unexplained(saved(samples.composed(name, PICTURES[shown])[0])) == []
 
 
-@pytest.mark.parametrize("syntax", [samples.JPEG_LS, samples.RLE, samples.JPEG_2000])
+@pytest.mark.parametrize("syntax", [samples.JPEG_LS, samples.RLE, samples.JPEG_2000, samples.HTJ2K])
 @pytest.mark.parametrize("samples_per_pixel", [1, 3])
 def test_a_compressed_object_is_valid(saved, syntax, samples_per_pixel):
     shown = samples.picture(samples=samples_per_pixel, frames=2, transfer_syntax_uid=syntax)
-    if syntax == samples.JPEG_2000 and samples_per_pixel == 3:
+    if syntax in {samples.JPEG_2000, samples.HTJ2K} and samples_per_pixel == 3:
         shown = replace(shown, photometric_interpretation="YBR_RCT")
     frames = [samples.encode(frame, syntax) for frame in samples.pixels(shown)]
     for name in ("us", "sc"):

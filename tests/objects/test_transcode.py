@@ -66,6 +66,23 @@ def test_objects_of_other_makers_go_there_and_back(saved, name, target):
     )
 
 
+def test_twelve_bits_stay_twelve_bits_and_what_lies_beyond_them_is_not_dropped(saved):
+    ds = pydicom.dcmread(get_testdata_file("MR_small.dcm"))
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, 0
+    ds.SmallestImagePixelValue, ds.LargestImagePixelValue = 0, 4095
+    sink = io.BytesIO()
+    ds.save_as(sink)
+    path = saved(sink.getvalue())
+    packed = saved(transcoded(path, samples.JPEG_2000)[0])
+    assert verify.same(path, packed, samples.decode)
+    assert np.array_equal(pydicom.dcmread(packed).pixel_array, ds.pixel_array)
+    ds.PixelData = b"\x00\x10" + ds.PixelData[2:]
+    sink = io.BytesIO()
+    ds.save_as(sink)
+    with pytest.raises(ObjectError, match="12 bits"):
+        transcoded(saved(sink.getvalue()), samples.JPEG_2000)
+
+
 def test_planar_colour_becomes_interleaved(saved):
     shown = samples.picture(rows=4, columns=5, samples=3)
     (frame,) = samples.pixels(shown)
