@@ -8,7 +8,6 @@ What goes wrong on the wire is counted and written to the history, not more ofte
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import logging
 import threading
@@ -20,10 +19,19 @@ from pathlib import Path
 from gateway import config, exam
 from gateway.clock import Clock
 from gateway.config import Listen, Site
-from gateway.errors import ConfigBadValue, DataSetMismatch, GatewayError, ObjectError, PixelError, ServiceError, SpoolError
+from gateway.errors import (
+    ConfigBadValue,
+    DataSetMismatch,
+    GatewayError,
+    ObjectError,
+    PixelError,
+    ServiceError,
+    SpoolError,
+)
 from gateway.model import Instance
 from gateway.service import notify
 from gateway.service.bell import Bell, ring
+from gateway.service.digests import Digester
 from gateway.service.unit import run_unit
 from gateway.spool.instances import payload_of
 from gateway.spool.spool import Spool
@@ -32,6 +40,7 @@ from gateway.wire.dimse.identity import HEAD_BYTES, HeadTooShort, Identity
 from gateway.wire.dimse.scp import IsAllowed, Listener
 from gateway.wire.dimse.sink import Arrival, Receiver, Sink, file_head
 
+RING_EVERY_S = 0.1
 NOTICE_EVERY_S = 60.0
 """One entry in the history for each kind of trouble and peer in this time; the rest is counted."""
 _MAX_PEERS = 64
@@ -58,9 +67,11 @@ def serve(site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: B
             notify.status(
                 f"port {listener.port}, {listener.associations} associations, {reception.stored} objects stored"
             )
+            reception.ring()
             bell.wait(1.0)
     finally:
         listener.stop()
+        reception.close()
 
 
 def listen(site: Site, receiver: Receiver) -> Listener:
@@ -101,7 +112,10 @@ class Reception:
         self.clock = clock
         self.stored = 0
         """How many objects have become durable here."""
+        self._is_unheard = False
+        self._rang_at = 0.0
         self.turns = Turns()
+        self.digester = Digester()
         self._notices = Notices()
 
     def begin(self, arrival: Arrival) -> Sink:
@@ -120,9 +134,23 @@ class Reception:
             _LOG.warning("%s", trouble, extra={"CODE": trouble.code})
 
     def has_stored(self) -> None:
-        """An object is durable: whoever delivers may look."""
+        """An object is durable: whoever delivers may look. One ring stands for all that come within a moment."""
         self.stored += 1
-        ring(self.site.run, "forward")
+        self._is_unheard = True
+        if time.monotonic() - self._rang_at > RING_EVERY_S:
+            self.ring()
+
+    def ring(self) -> None:
+        """Wake whoever delivers, if there is something it has not been told of."""
+        if self._is_unheard:
+            self._is_unheard = False
+            self._rang_at = time.monotonic()
+            ring(self.site.run, "forward")
+
+    def close(self) -> None:
+        """End the thread that computes digests, once the listener has stopped."""
+        self.ring()
+        self.digester.close()
 
 
 class Incoming:
@@ -133,22 +161,22 @@ class Incoming:
         self._reception = reception
         self._spool = reception.spool
         self._arrival = arrival
-        self._data_hash = hashlib.sha256()
+        self._digests = reception.digester.begin()
         self._head = bytearray()
         self._size = 0
-        self._part = self._spool.blobs.part()
+        self._part = self._spool.blobs.part(digest=self._digests)
         try:
             self._part.write(file_head(arrival))
+            self._digests.begin_data()
         except BaseException:
             self.abort()
             raise
 
     def write(self, data: memoryview) -> None:
-        """Hash and write the next bytes of the data set."""
+        """Write the next bytes of the data set, and have them hashed."""
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
         self._size += len(data)
-        self._data_hash.update(data)
         with _disk_trouble():
             self._part.write(data)
 
@@ -164,14 +192,18 @@ class Incoming:
             pass
 
     def _admit(self, who: Identity) -> None:
-        data_digest = self._data_hash.hexdigest()
         known = self._spool.instances.same_uid(who.sop_instance_uid)
-        here = [one for one in known if self._spool.instances.is_here(payload_of(one))]
-        if any(one.data_digest == data_digest for one in here) or any(self._is_same(one) for one in here):
+        if known and self._is_here_already(known):
             return
-        variant = next((one.variant for one in known if one.data_digest == data_digest), len(known))
         blob, size_bytes = self._part.commit()
+        data_digest = self._digests.data_hexdigest()
+        variant = next((one.variant for one in known if one.data_digest == data_digest), len(known))
         self._own(self._instance(who, variant, blob, size_bytes, data_digest), is_new=variant == len(known))
+
+    def _is_here_already(self, known: list[Instance]) -> bool:
+        data_digest = self._digests.data_hexdigest()
+        here = [one for one in known if self._spool.instances.is_here(payload_of(one))]
+        return any(one.data_digest == data_digest for one in here) or any(self._is_same(one) for one in here)
 
     def _own(self, instance: Instance, *, is_new: bool) -> None:
         """Write the row and what is owed, in one transaction; what was purged long ago and comes again is owed again."""
