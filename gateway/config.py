@@ -1,26 +1,32 @@
 """TOML and conf.d to one frozen Site. Every key that exists is a field here, with its meaning and default beside it.
 
 Read in this order, later over earlier, table by table: the file itself, `conf.d/*.toml` beside it (an installer's), and
-`<data>/conf.d/*.toml` (what the panel saved). An unknown key is an error that names file, key and the nearest good key.
+`<data>/conf.d/*.toml` (what the panel saved). A mistake in the first two stops the box, in words: an engineer is there. A
+mistake in the third never does: that file is left out, its last good copy is used instead, and Health and `gateway check`
+say so. docs/configuration.md and the shipped gateway.toml are printed from these structs.
 """
 
 from __future__ import annotations
 
-import difflib
+import contextlib
+import ipaddress
 import os
 import re
-import tomllib
+import zoneinfo
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.errors import ConfigBadValue, ConfigError, ConfigUnknownKey, ConfigUnreadable
+from gateway import tables
+from gateway.errors import ConfigBadValue, ConfigError, ConfigUnknownKey
+from gateway.tables import Keys, Mistake, Table
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 AETitle = Annotated[str, Meta(min_length=1, max_length=16)]
+OtherAETitle = Annotated[str, Meta(max_length=16)]
 
 
 class Station(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +53,7 @@ class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: str = "/var/cache/gateway"
     """Compiled kernels."""
     profiles: str = ""
-    """A folder with modalities/, instruments/, grabbers/ of this site, read after the shipped hw/."""
+    """A folder with modalities/, instruments/, cables/ of this site; looked at before the shipped hw/."""
 
 
 class ClockPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,7 +105,7 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     host: str
     port: Port = 104
     called_ae: AETitle
-    calling_ae: str = ""
+    calling_ae: OtherAETitle = ""
     """Ours, when this peer knows us by another name than station.ae_title."""
     modalities: tuple[str, ...] = ()
     """Only objects of these modalities; empty: all."""
@@ -115,8 +121,8 @@ class Worklist(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str
     port: Port = 104
     called_ae: AETitle
-    calling_ae: str = ""
-    station_ae_title: str = ""
+    calling_ae: OtherAETitle = ""
+    station_ae_title: OtherAETitle = ""
     """Ask only for steps scheduled at this AE title; empty: any."""
     modality: str = ""
     """Ask only for this modality; empty: any."""
@@ -198,8 +204,6 @@ class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 DEFAULT_FILE = Path("/etc/gateway/gateway.toml")
 VARIABLE = "GATEWAY_CONFIG"
 
-Table = dict[str, Any]
-
 
 def locate(given: Path | None = None) -> Path:
     """Return the file that is meant: the one given, else $GATEWAY_CONFIG, else /etc/gateway/gateway.toml."""
@@ -213,202 +217,181 @@ def own_cache() -> Path:
 
 def load(given: Path | None = None) -> Site:
     """Return the configuration of this box. Raises the first of its mistakes; `problems` finds them all."""
-    site, mistakes = _read(locate(given))
+    site, mistakes = _installed(locate(given))
     if mistakes:
         raise mistakes[0]
-    return site
+    return _with_saved(site)[0]
 
 
 def problems(given: Path | None = None) -> list[ConfigError]:
     """Return every mistake in the configuration, each naming its file and key."""
-    return _read(locate(given))[1]
+    site, mistakes = _installed(locate(given))
+    return mistakes or left_out(site)
+
+
+def left_out(site: Site) -> list[ConfigError]:
+    """Return why files that the panel saved are not used as they are (their last good copies are)."""
+    return _with_saved(site)[1]
 
 
 def changes(site: Site) -> Table:
     """Return what this site set: every key whose value is not the default."""
-    return _difference(msgspec.to_builtins(site), msgspec.to_builtins(Site()))
+    return tables.difference(msgspec.to_builtins(site), msgspec.to_builtins(Site()))
 
 
-def write_override(site: Site, name: str, table: Mapping[str, Any]) -> Path:
+def write_override(site: Site, name: str, table: Mapping[str, object]) -> Path:
     """Save what the panel set as `<data>/conf.d/NAME.toml`, atomically and durably; it must give a good Site.
 
     Raises ConfigError and changes nothing when it would not.
     """
-    _site(_merged(msgspec.to_builtins(site), dict(table)), lambda _key: f"{name}.toml")
-    folder = site.data / "conf.d"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.toml"
-    _replace(path, toml(table))
+    path = site.data / "conf.d" / f"{name}.toml"
+    if not tables.NAME.fullmatch(name):
+        raise ConfigError(problem=f"{name!r} is no good name for a file")
+    _laid_over(site, table, path)
+    tables.save(path.with_suffix(_LAST), table)
+    tables.save(path, table)
     return path
 
 
-def toml(table: Mapping[str, Any]) -> str:
+def toml(table: Mapping[str, object]) -> str:
     """Write a table of tables, strings, numbers, booleans and lists of these as TOML."""
-    return "\n".join(_lines(table, ())) + "\n"
+    return tables.written(table)
 
 
-def _read(path: Path) -> tuple[Site, list[ConfigError]]:
-    """Read all files; a mistake in one leaves its file out, so that the others are still looked at."""
-    mistakes: list[ConfigError] = []
-    merged: Table = {}
-    origin: dict[str, str] = {}
-    waiting = [path, *sorted((path.parent / "conf.d").glob("*.toml"))]
-    while waiting:
-        _take(waiting.pop(0), merged, origin, mistakes)
-        if not waiting and "\0data" not in origin:
-            origin["\0data"] = ""
-            data = (
-                merged.get("paths", {}).get("data", Paths().data) if isinstance(merged.get("paths", {}), dict) else ""
-            )
-            waiting = sorted((Path(str(data)) / "conf.d").glob("*.toml"))
-    try:
-        site = _site(merged, lambda key: _origin(origin, key, str(path)))
-    except ConfigError as error:
-        return Site(), [*mistakes, error]
-    return site, mistakes + _references(site, lambda key: _origin(origin, key, str(path)))
+_LAST = ".last"
+"""Beside each file that the panel saved: its copy, in case the first is damaged."""
+_AE_TITLE = re.compile(r"(?=.*[!-~])[ -\[\]-~]*")
 
 
-def _take(path: Path, merged: Table, origin: dict[str, str], mistakes: list[ConfigError]) -> None:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        mistakes.append(ConfigUnreadable(file=path, problem=getattr(error, "strerror", None) or "it is not UTF-8"))
-        return
-    except tomllib.TOMLDecodeError as error:
-        mistakes.append(ConfigUnreadable(file=path, problem=error))
-        return
-    wrong = list(_unknown(table, Site, ()))
-    for keys, nearest in wrong:
-        mistakes.append(ConfigUnknownKey(file=path, key=".".join(keys), nearest=nearest))
-        _drop(table, keys)
-    merged.update(_merged(merged, table))
-    origin.update(dict.fromkeys(_keys(table, ()), str(path)))
+class _Files:
+    """What the installer's files say together, and which of them set each key."""
+
+    def __init__(self, path: Path) -> None:
+        self.table: Table = {}
+        self._first = path
+        self._origin: dict[Keys, Path] = {}
+
+    def take(self, path: Path, table: Table) -> None:
+        self.table = tables.merged(self.table, table)
+        self._origin.update(dict.fromkeys(tables.keys_of(table), path))
+
+    def error(self, mistake: Mistake) -> ConfigError:
+        """Name the file that set the key, or the nearest table around it."""
+        keys = mistake.keys
+        while keys and keys not in self._origin:
+            keys = keys[:-1]
+        return _error(mistake, self._origin.get(keys, self._first))
 
 
-def _site(merged: Table, file_of: Any) -> Site:
-    try:
-        return msgspec.convert(merged, Site)
-    except msgspec.ValidationError as error:
-        problem, _, where = str(error).partition(" - at `$")
-        key = where.rstrip("`").lstrip(".") or "(top)"
-        raise ConfigBadValue(file=file_of(key), key=key, problem=_in_words(problem)) from error
+def _installed(path: Path) -> tuple[Site, list[ConfigError]]:
+    """Read the file and the conf.d beside it. A file that cannot be read is left out, so that the others are looked at too."""
+    files, mistakes = _Files(path), list[ConfigError]()
+    for file in (path, *sorted((path.parent / "conf.d").glob("*.toml"))):
+        try:
+            files.take(file, tables.read(file))
+        except ConfigError as error:
+            mistakes.append(error)
+    mistakes += [files.error(mistake) for mistake in _mistakes(files.table)]
+    return (Site(), mistakes) if mistakes else (msgspec.convert(files.table, Site), [])
 
 
-def _in_words(problem: str) -> str:
-    """Say msgspec's finding as the rest of a sentence that begins with the key."""
-    problem = re.sub(r"^Expected `(.+?)`, got `(.+?)`$", r"must be \1, not \2", problem)
-    problem = re.sub(r"^Expected `(\w+)` (.+)$", r"must be \1 \2", problem)
-    problem = re.sub(r"^Object missing required field `(.+)`$", r"lacks the key \1", problem)
-    return re.sub(r"^Invalid enum value (.+)$", r"does not know the value \1", problem)
-
-
-def _references(site: Site, file_of: Any) -> list[ConfigError]:
-    """Find names that point nowhere, and ports that two would use."""
+def _with_saved(site: Site) -> tuple[Site, list[ConfigError]]:
+    """Lay what the panel saved over a good Site; what would make it bad is left out."""
     found: list[ConfigError] = []
+    for path in sorted((site.data / "conf.d").glob("*.toml")):
+        try:
+            site = _laid_over(site, tables.read(path), path)
+        except ConfigError as error:
+            found.append(error)
+            with contextlib.suppress(ConfigError):
+                last = path.with_suffix(_LAST)
+                site = _laid_over(site, tables.read(last), last)
+    return site, found
+
+
+def _laid_over(site: Site, table: Mapping[str, object], path: Path) -> Site:
+    """Return the Site with the values of a table. Raises ConfigError: since the Site is good, the fault is the table's."""
+    both = tables.merged(msgspec.to_builtins(site), table)
+    for mistake in _mistakes(both):
+        raise _error(mistake, path)
+    return msgspec.convert(both, Site)
+
+
+def _error(mistake: Mistake, file: Path) -> ConfigError:
+    if mistake.nearest:
+        return ConfigUnknownKey(file=file, key=mistake.key, nearest=mistake.nearest)
+    return ConfigBadValue(file=file, key=mistake.key, problem=mistake.problem)
+
+
+def _mistakes(table: Table) -> Iterator[Mistake]:
+    """Yield what is wrong with each key, or when nothing is, what is wrong with them together."""
+    found = list(tables.mistakes(table, Site))
+    yield from found or _together(msgspec.convert(table, Site))
+
+
+def _together(site: Site) -> Iterator[Mistake]:
+    """Yield what the types cannot say: names that point nowhere, ports and devices that two would use."""
+    yield from _names(site)
+    yield from _sources(site)
+    yield from _callers(site.listen)
+    if site.listen.is_enabled and site.listen.port == site.panel.port:
+        yield _bad("panel", "port", problem=f"{site.panel.port} is the port of [listen] too: choose another")
+    yield from _timezone(site.station.timezone)
+
+
+def _timezone(name: str) -> Iterator[Mistake]:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        near = tables.close(name, zoneinfo.available_timezones())
+        meant = f'; did you mean "{near}"?' if near else ""
+        yield _bad("station", "timezone", problem=f'"{name}" is no time zone of the IANA{meant}')
+
+
+def _sources(site: Site) -> Iterator[Mistake]:
+    for name, grabber in site.grabber.items():
+        if grabber.retrospective_s > grabber.ring_s:
+            ring = f"{grabber.retrospective_s:g} is more than ring_s, {grabber.ring_s:g}: the ring would have lost it"
+            yield _bad("grabber", name, "retrospective_s", problem=ring)
     for name, line in site.serial.items():
         if line.station and line.station not in site.grabber:
-            key = f"serial.{name}.station"
-            found.append(ConfigBadValue(file=file_of(key), key=key, problem=f"names no grabber: {line.station}"))
-    if site.listen.is_enabled and site.listen.port == site.panel.port:
-        found.append(
-            ConfigBadValue(file=file_of("panel.port"), key="panel.port", problem="is the port of [listen] too")
-        )
-    return found
+            meant = (
+                f"; did you mean {tables.nearest(line.station, site.grabber)}?" if site.grabber else ": there is none"
+            )
+            problem = f'names no grabber: "{line.station}"{meant}'
+            yield _bad("serial", name, "station", problem=problem)
+    for kind, devices in (("grabber", site.grabber), ("serial", site.serial)):
+        taken: dict[str, str] = {}
+        for name, each in devices.items():
+            if not each.device:
+                yield _bad(kind, name, "device", problem="is empty: name the device")
+            elif each.device in taken and not each.device.startswith("simulator:"):
+                yield _bad(kind, name, "device", problem=f"is the device of {kind}.{taken[each.device]} too")
+            taken[each.device] = name
 
 
-def _unknown(table: Table, cls: Any, at: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield each key that no field reads, with the nearest one that exists."""
-    if isinstance(cls, type) and issubclass(cls, Struct):
-        hints = get_type_hints(cls, include_extras=True)
-        for key, inner in table.items():
-            if key not in hints:
-                yield (*at, key), next(iter(difflib.get_close_matches(key, hints, n=1, cutoff=0.5)), "none of them")
-            elif isinstance(inner, dict):
-                yield from _unknown(inner, _plain(hints[key]), (*at, key))
-    elif get_origin(cls) is dict:
-        for key, inner in table.items():
-            if isinstance(inner, dict):
-                yield from _unknown(inner, _plain(get_args(cls)[1]), (*at, key))
+def _names(site: Site) -> Iterator[Mistake]:
+    """AE titles: PS3.5 6.2, value representation AE."""
+    stated: list[tuple[Keys, str]] = [(("station", "ae_title"), site.station.ae_title)]
+    for name, peer in site.destination.items():
+        stated += [(("destination", name, key), getattr(peer, key)) for key in ("called_ae", "calling_ae")]
+    if site.worklist:
+        keys = ("called_ae", "calling_ae", "station_ae_title")
+        stated += [(("worklist", key), getattr(site.worklist, key)) for key in keys]
+    stated += [(("listen", "allow", name, "ae_title"), peer.ae_title) for name, peer in site.listen.allow.items()]
+    for at, title in stated:
+        if title and not _AE_TITLE.fullmatch(title):
+            yield Mistake(keys=at, problem="is no AE title: plain characters other than a backslash, not only spaces")
 
 
-def _plain(hint: Any) -> Any:
-    """Return the struct or dict inside an optional."""
-    inner = [each for each in get_args(hint) if each is not type(None)]
-    return inner[0] if type(None) in get_args(hint) else hint
+def _callers(listen: Listen) -> Iterator[Mistake]:
+    for name, peer in listen.allow.items():
+        try:
+            ipaddress.ip_network(peer.address)
+        except ValueError as error:
+            problem = f'"{peer.address}" is no IP address or network ("10.1.2.3", "10.1.2.0/24"): {error}'
+            yield _bad("listen", "allow", name, "address", problem=problem)
 
 
-def _merged(under: Table, over: Table) -> Table:
-    both = dict(under)
-    for key, value in over.items():
-        both[key] = _merged(both[key], value) if isinstance(value, dict) and isinstance(both.get(key), dict) else value
-    return both
-
-
-def _difference(is_so: Table, default: Table) -> Table:
-    out: Table = {}
-    for key, value in is_so.items():
-        if isinstance(value, dict) and isinstance(default.get(key), dict):
-            if inner := _difference(value, default[key]):
-                out[key] = inner
-        elif key not in default or value != default[key]:
-            out[key] = value
-    return out
-
-
-def _keys(table: Table, at: tuple[str, ...]) -> Iterator[str]:
-    for key, value in table.items():
-        yield ".".join((*at, key))
-        if isinstance(value, dict):
-            yield from _keys(value, (*at, key))
-
-
-def _origin(origin: dict[str, str], key: str, default: str) -> str:
-    """Return the file that set a key, or the nearest table around it."""
-    while key not in origin and "." in key:
-        key = key.rpartition(".")[0]
-    return origin.get(key, default)
-
-
-def _drop(table: Table, keys: tuple[str, ...]) -> None:
-    for key in keys[:-1]:
-        table = table[key]
-    del table[keys[-1]]
-
-
-def _lines(table: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[str]:
-    tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
-    if at and (len(tables) < len(table) or not table):
-        yield f"[{'.'.join(_key(part) for part in at)}]"
-    for key, value in table.items():
-        if key not in tables and value is not None:
-            yield f"{_key(key)} = {_value(value)}"
-    for key, inner in tables.items():
-        yield from _lines(inner, (*at, key))
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(each) for each in value)}]"
-    return repr(value)
-
-
-def _replace(path: Path, text: str) -> None:
-    new = path.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _bad(*keys: str, problem: str) -> Mistake:
+    return Mistake(keys=keys, problem=problem)
