@@ -1,10 +1,12 @@
 """The unit `forward`: what is queued leaves, each Destination by its own courier, so that a dead peer delays nobody else.
 
 A courier claims a batch, sends it smallest object first, and settles each verdict as it comes: what a peer has accepted
-is a row before the next object starts. Killed in between, an object is sent again, and the peer says that it has it. A new
-small object waits at most for the one object that is on the wire (a C-STORE cannot be interrupted), never for a whole
-batch of large ones. Retry is the spool's; here is only the probe: a peer out of reach is asked for a sign of life
-(C-ECHO), and when it gives one, its backoffs end. Law 7: what went through is what counts, an answered probe is only hope.
+is a row before the next object starts. Killed in between, an object is sent again, and the peer says that it has it. A
+batch holds what lately took TURN_S, and the turns alternate between the oldest and the newest: after an outage of weeks
+today's exams do not wait for the backlog, nor the backlog for them. New work waits for two turns at most, or for the one
+object on the wire that takes longer (a C-STORE cannot be interrupted). Retry is the spool's; here is only the probe: a peer
+out of reach is asked for a sign of life (C-ECHO), and when it gives one, its backoffs end. Law 7: what went through is
+what counts, an answered probe is only hope.
 """
 
 from __future__ import annotations
@@ -31,12 +33,14 @@ from gateway.wire.dimse import scu
 from gateway.wire.dimse.peer import Peer
 from gateway.wire.net import Stopped
 
-BATCH = 32
+FIRST_BATCH, LARGEST_BATCH = 8, 64
 """Deliveries of one claim; they go over one association."""
+TURN_S = 20.0
+"""What a batch should take at most, by the one before."""
 LOOK_EVERY_S = 1.0
 """Whoever queues something rings; should that be lost, the spool is looked at so often."""
 _REST_S = 60.0
-_TROUBLE_S = 10.0
+TROUBLE_S = 10.0
 _PARTING_S = 5.0
 _LOG = logging.getLogger("forward")
 _OUT_OF_REACH = {PeerError.code, PeerUnreachable.code, PeerRefused.code, PeerSilent.code}
@@ -80,6 +84,12 @@ def transcode(source: Path, part: Part, transfer_syntax_uid: str) -> None:
     objects_transcode.write(source, part, transfer_syntax_uid, codecs.decode, codecs.encode_as, is_loss_known=True)
 
 
+def next_batch(count: int, took_s: float) -> int:
+    """Return how many to claim next, when `count` took so long: as many as fit into a turn, growing step by step."""
+    fitting = int(count * TURN_S / took_s) if took_s > 0 else LARGEST_BATCH
+    return max(1, min(fitting, 2 * max(count, FIRST_BATCH), LARGEST_BATCH))
+
+
 class Courier(threading.Thread):
     """Everything that goes to one Destination, one object after the other."""
 
@@ -102,6 +112,8 @@ class Courier(threading.Thread):
         self._woken = threading.Event()
         self._claimed: set[int] = set()
         """Ours, and not settled yet."""
+        self._batch = FIRST_BATCH
+        self._is_newest_turn = True
         self._probes = Probes()
         self._probe_at_s = 0.0
 
@@ -117,10 +129,10 @@ class Courier(threading.Thread):
                 self._turn()
             except GatewayError as error:
                 _LOG.error("%s %s", error, error.hint, extra={"CODE": error.code, "DESTINATION": self.peer.name})
-                self._stop_event.wait(_TROUBLE_S)
+                self._stop_event.wait(TROUBLE_S)
             except Exception:  # noqa: BLE001  the top of the loop: one bug must not end all delivery to this peer
                 _LOG.exception("the courier stumbled", extra={"DESTINATION": self.peer.name})
-                self._stop_event.wait(_TROUBLE_S)
+                self._stop_event.wait(TROUBLE_S)
         self._hand_back()
 
     def _turn(self) -> None:
@@ -131,7 +143,9 @@ class Courier(threading.Thread):
         if due_s is None:
             self._rest(_REST_S)
         elif due_s <= 0:
-            self._send(self._spool.deliveries.claim(self.peer.name, BATCH))
+            self._is_newest_turn = not self._is_newest_turn
+            claimed = self._spool.deliveries.claim(self.peer.name, self._batch, is_newest_first=self._is_newest_turn)
+            self._send(claimed)
         elif self.is_out_of_reach and self._now_s() >= self._probe_at_s:
             self._probe()
         else:
@@ -140,6 +154,7 @@ class Courier(threading.Thread):
 
     def _send(self, batch: Sequence[Delivery]) -> None:
         self._claimed.update(delivery.delivery_id for delivery in batch)
+        begun = self._now_s()
         verdicts = dicom.send(self.peer, batch, self._spool, self._transcode, is_stopped=self._stop_event.is_set)
         try:
             for delivery_id, outcome in verdicts:
@@ -148,6 +163,7 @@ class Courier(threading.Thread):
                 self._learn(outcome)
         except Stopped:
             return
+        self._batch = next_batch(len(batch), self._now_s() - begun)
 
     def _hand_back(self) -> None:
         """Return what was claimed and not settled to the queue: untried, or sent and to be sent again."""

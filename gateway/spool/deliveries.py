@@ -73,15 +73,16 @@ class Deliveries:
             )
         return value(rows[0], Delivery)
 
-    def claim(self, destination: str, limit: int) -> list[Delivery]:
-        """Take up to `limit` due deliveries, oldest first: SENDING, leased to this process."""
+    def claim(self, destination: str, limit: int, *, is_newest_first: bool = False) -> list[Delivery]:
+        """Take up to `limit` due deliveries, oldest (or newest) first: SENDING, leased to this process."""
         if self.next_due_s(destination) != 0:
             return []
         self._quota.make_way()
         me = self._store.me
         with self._store.transaction():
             self._wake(destination)
-            rows = self._store.rows(statements.CLAIM, (me.boot_id, me.pid, me.started, destination, limit))
+            statement = statements.CLAIM_NEWEST if is_newest_first else statements.CLAIM
+            rows = self._store.rows(statement, (me.boot_id, me.pid, me.started, destination, limit))
         return sorted((value(row, Delivery) for row in rows), key=lambda delivery: delivery.delivery_id)
 
     def settle(self, outcomes: Sequence[tuple[int, StoreOutcome]]) -> list[int]:

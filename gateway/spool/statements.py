@@ -20,6 +20,7 @@ DUE = """SELECT d.delivery_id FROM delivery AS d INDEXED BY delivery_due
 CLAIM = f"""UPDATE delivery SET state = 'SENDING', attempts = attempts + 1,
         lease_boot = ?, lease_pid = ?, lease_started = ?
     WHERE delivery_id IN ({DUE} LIMIT ?) RETURNING *"""
+CLAIM_NEWEST = CLAIM.replace("ORDER BY d.delivery_id", "ORDER BY d.delivery_id DESC")
 
 _WAITING = """SELECT delivery_id, due_ns FROM delivery INDEXED BY delivery_waiting
     WHERE destination = :destination AND state = 'QUEUED' AND due_ns > 0 AND due_boot"""
