@@ -82,11 +82,15 @@ class BadLink:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
             with self._lock:
                 self._open += [near, far]
-            for source, target, is_outward in ((near, far, True), (far, near, False)):
-                flight: Flight = queue.Queue(self._pieces_in_flight())
-                write = partial(self._write, flight, target, is_outward=is_outward)
-                threading.Thread(target=self._read, args=(source, flight), daemon=True).start()
-                threading.Thread(target=write, daemon=True).start()
+            self._carry(near, far, is_outward=True)
+            self._carry(far, near, is_outward=False)
+
+    def _carry(self, source: socket.socket, target: socket.socket, *, is_outward: bool) -> None:
+        """Relay one way, in threads that end with the connection."""
+        flight: Flight = queue.Queue(self._pieces_in_flight())
+        write = partial(self._write, flight, source, target, is_outward=is_outward)
+        threading.Thread(target=self._read, args=(source, target, flight), daemon=True).start()
+        threading.Thread(target=write, daemon=True).start()
 
     def _pieces_in_flight(self) -> int:
         """As many as a link of this rate and delay holds, and a little: a router with a short queue."""
@@ -94,7 +98,7 @@ class BadLink:
             return _MAX_IN_FLIGHT // _STEP_BYTES
         return 4 + int(2 * self.rate_bytes_s * self.delay_s / _STEP_BYTES)
 
-    def _read(self, source: socket.socket, flight: Flight) -> None:
+    def _read(self, source: socket.socket, target: socket.socket, flight: Flight) -> None:
         """Take in bytes as fast as the link's rate allows, and say when each of them arrives."""
         is_free_at = time.monotonic()
         try:
@@ -103,10 +107,10 @@ class BadLink:
                 is_free_at = max(is_free_at, time.monotonic()) + taken_s
                 flight.put((is_free_at + self.delay_s, data))
         except OSError:
-            self.cut()
+            self._drop(source, target)
         flight.put((0.0, b""))
 
-    def _write(self, flight: Flight, target: socket.socket, *, is_outward: bool) -> None:
+    def _write(self, flight: Flight, source: socket.socket, target: socket.socket, *, is_outward: bool) -> None:
         """Hand on each piece when it has arrived."""
         try:
             while (piece := flight.get())[1]:
@@ -114,7 +118,7 @@ class BadLink:
                 self._hand_on(piece[1], target, is_outward=is_outward)
             target.shutdown(socket.SHUT_WR)
         except OSError:
-            self.cut()
+            self._drop(source, target)
 
     def _hand_on(self, data: bytes, target: socket.socket, *, is_outward: bool) -> None:
         if not is_outward:
@@ -127,6 +131,13 @@ class BadLink:
         else:
             self.sent_bytes += len(data)
             target.sendall(data)
+
+    def _drop(self, *ends: socket.socket) -> None:
+        """Reset one connection: what broke at one end is broken at the other."""
+        with self._lock:
+            self._open = [sock for sock in self._open if sock not in ends]
+        for sock in ends:
+            _reset(sock)
 
 
 def _is_beyond(limit_bytes: int, count: int) -> bool:
