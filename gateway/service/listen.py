@@ -8,6 +8,7 @@ What goes wrong on the wire is counted and written to the history, not more ofte
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import logging
 import threading
@@ -31,7 +32,6 @@ from gateway.errors import (
 from gateway.model import Instance
 from gateway.service import notify
 from gateway.service.bell import Bell, ring
-from gateway.service.digests import Digester
 from gateway.service.unit import run_unit
 from gateway.spool.instances import payload_of
 from gateway.spool.spool import Spool
@@ -41,6 +41,7 @@ from gateway.wire.dimse.scp import IsAllowed, Listener
 from gateway.wire.dimse.sink import Arrival, Receiver, Sink, file_head
 
 RING_EVERY_S = 0.1
+"""Whoever delivers is woken at most so often."""
 NOTICE_EVERY_S = 60.0
 """One entry in the history for each kind of trouble and peer in this time; the rest is counted."""
 _MAX_PEERS = 64
@@ -71,7 +72,7 @@ def serve(site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: B
             bell.wait(1.0)
     finally:
         listener.stop()
-        reception.close()
+        reception.ring()
 
 
 def listen(site: Site, receiver: Receiver) -> Listener:
@@ -115,12 +116,12 @@ class Reception:
         self._is_unheard = False
         self._rang_at = 0.0
         self.turns = Turns()
-        self.digester = Digester()
         self._notices = Notices()
 
     def begin(self, arrival: Arrival) -> Sink:
         """Make room for an object. Raises DiskFull."""
-        return Incoming(self, arrival)
+        with _disk_trouble():
+            return Incoming(self, arrival)
 
     def notice(self, error: GatewayError) -> None:
         """Write trouble on the wire to the log and to the history, rarely enough to be read."""
@@ -147,11 +148,6 @@ class Reception:
             self._rang_at = time.monotonic()
             ring(self.site.run, "forward")
 
-    def close(self) -> None:
-        """End the thread that computes digests, once the listener has stopped."""
-        self.ring()
-        self.digester.close()
-
 
 class Incoming:
     """The sink of one object."""
@@ -161,22 +157,22 @@ class Incoming:
         self._reception = reception
         self._spool = reception.spool
         self._arrival = arrival
-        self._digests = reception.digester.begin()
+        self._data_digest = hashlib.sha256()
         self._head = bytearray()
         self._size = 0
-        self._part = self._spool.blobs.part(digest=self._digests)
+        self._part = self._spool.blobs.part()
         try:
             self._part.write(file_head(arrival))
-            self._digests.begin_data()
         except BaseException:
             self.abort()
             raise
 
     def write(self, data: memoryview) -> None:
-        """Write the next bytes of the data set, and have them hashed."""
+        """Hash and write the next bytes of the data set."""
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
         self._size += len(data)
+        self._data_digest.update(data)
         with _disk_trouble():
             self._part.write(data)
 
@@ -196,12 +192,12 @@ class Incoming:
         if known and self._is_here_already(known):
             return
         blob, size_bytes = self._part.commit()
-        data_digest = self._digests.data_hexdigest()
+        data_digest = self._data_digest.hexdigest()
         variant = next((one.variant for one in known if one.data_digest == data_digest), len(known))
         self._own(self._instance(who, variant, blob, size_bytes, data_digest), is_new=variant == len(known))
 
     def _is_here_already(self, known: list[Instance]) -> bool:
-        data_digest = self._digests.data_hexdigest()
+        data_digest = self._data_digest.hexdigest()
         here = [one for one in known if self._spool.instances.is_here(payload_of(one))]
         return any(one.data_digest == data_digest for one in here) or any(self._is_same(one) for one in here)
 

@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 from uuid import uuid4
 
 from gateway.errors import BlobCorrupt, BlobMissing, WrongState
@@ -25,27 +25,17 @@ _PREFIXES = tuple(f"{number:02x}" for number in range(256))
 _HEX = frozenset("0123456789abcdef")
 
 
-class Digest(Protocol):
-    """SHA-256 as it grows: hashlib's, or one that computes beside the writer."""
-
-    def update(self, data: memoryview, /) -> None:
-        """Take the next bytes; they hold only during the call."""
-
-    def hexdigest(self) -> str:
-        """Return the digest of all of them."""
-
-
 class Part:
     """One object being written, by one thread. Nothing of it stays unless it was committed."""
 
-    def __init__(self, blobs: Blobs, path: Path, reservation: Reservation, digest: Digest) -> None:
+    def __init__(self, blobs: Blobs, path: Path, reservation: Reservation) -> None:
         """Create the file and lock it."""
         self.path = path
         """Where the bytes are: `.part` until `commit`, then the blob."""
         self.size_bytes = 0
         self._blobs = blobs
         self._reservation = reservation
-        self._hash = digest
+        self._hash = hashlib.sha256()
         self._digest = ""
         self._was_there = False
         with disk_errors():
@@ -83,10 +73,10 @@ class Part:
         """Make it durable under its digest; return digest and size. Admit it before the `with` ends."""
         if self._digest:
             raise WrongState(what="This object", state="committed", event="commit")
+        digest = self._hash.hexdigest()
+        final = self._blobs.path(digest)
         with disk_errors():
             os.fsync(self._fd)
-            digest = self._hash.hexdigest()
-            final = self._blobs.path(digest)
             self._was_there = final.exists()
             self.path.rename(final)
             self.path, self._digest = final, digest
@@ -107,15 +97,15 @@ class Blobs:
         self.drop_unowned = drop
         self._make_folders()
 
-    def part(self, reserve_bytes: int = 0, *, is_urgent: bool = False, digest: Digest | None = None) -> Part:
+    def part(self, reserve_bytes: int = 0, *, is_urgent: bool = False) -> Part:
         """Begin an object: `with blobs.part() as part: part.write(...); part.commit(); admit`.
 
-        `is_urgent`: of the running exam, which may use the last byte and the ballast. `digest`: a SHA-256 of the caller's,
-        which has seen nothing yet. Raises DiskFull at once when new work is refused.
+        `is_urgent`: of the running exam, which may use the last byte and the ballast. Raises DiskFull at once when new
+        work is refused.
         """
         reservation = self._quota.reserve(reserve_bytes, is_urgent=is_urgent)
         try:
-            return Part(self, self._parts / f"{uuid4()}.part", reservation, digest or hashlib.sha256())
+            return Part(self, self._parts / f"{uuid4()}.part", reservation)
         except BaseException:
             reservation.close()
             raise
