@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian, UltrasoundImageStorage
@@ -16,7 +17,8 @@ from gateway.service import listen
 from gateway.service.bell import Bell
 from gateway.simulators.modality import Modality
 from gateway.spool.spool import Spool
-from tests.flow.arrivals import answers, data_set, echo, files, peak_rss_mb, unit, until, write, write_large
+from gateway.wire.dimse import acceptor
+from tests.flow.arrivals import answers, data_set, echo, files, until, write
 
 ALL = {
     "PACS": Destination(host="127.0.0.1", called_ae="PACS"),
@@ -252,16 +254,31 @@ def test_a_disk_that_fills_under_an_object_gives_a700_without_the_quota_too(tiny
             listener.stop()
 
 
-def test_a_large_object_does_not_live_in_memory(tmp_path, free_port, campaign):
-    size = campaign(200 << 20, 2 << 30)
-    path = write_large(tmp_path / "large.dcm", "1.2.3", size)
-    with unit(tmp_path, free_port) as process:
-        before = peak_rss_mb(process.pid)
-        assert answers(("127.0.0.1", free_port), path, pdu_bytes=131072) == ["0000"]
-        assert peak_rss_mb(process.pid) < 150
-        assert peak_rss_mb(process.pid) - before < 20
-    with Spool.open(tmp_path / "data", SystemClock()) as spool:
-        assert spool.instances.get("1.2.3").size_bytes > size
+def test_the_answer_is_written_after_file_name_and_row_are_durable(address, site, spool, tmp_path, monkeypatch):
+    steps = []
+    fsync, rename, response = os.fsync, Path.rename, acceptor._Message.response
+
+    def watched_fsync(fd):
+        fsync(fd)
+        steps.append(("fsync", Path(f"/proc/self/fd/{fd}").readlink()))
+
+    def watched_rename(path, target):
+        steps.append(("rename", Path(target)))
+        return rename(path, target)
+
+    def watched_response(message):
+        with Spool.open(site.data, SystemClock()) as other:
+            steps.append(("answer", len(other.deliveries.of_payload("1.2.3"))))
+        return response(message)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(Path, "rename", watched_rename)
+    monkeypatch.setattr(acceptor._Message, "response", watched_response)
+    assert answers(address, write(tmp_path / "a.dcm", "1.2.3")) == ["0000"]
+    blob = spool.blobs.path(spool.instances.get("1.2.3").blob)
+    part = steps[0][1]
+    assert part.suffix == ".part"
+    assert steps == [("fsync", part), ("rename", blob), ("fsync", blob.parent), ("answer", 2)]
 
 
 # ---- the world around ----
