@@ -27,7 +27,7 @@ BROKEN = (
     struct.error,
     zlib.error,
 )
-"""OSError is not among them: a failing disk is not a broken object."""
+"""OSError is not among them: a failing disk is not a broken object. (pydicom raises it too, but without an errno.)"""
 
 
 @contextmanager
@@ -37,3 +37,7 @@ def named() -> Iterator[None]:
         yield
     except BROKEN as error:
         raise NotDicom(problem=f"it cannot be parsed ({type(error).__name__})") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise NotDicom(problem="it cannot be parsed (OSError)") from None

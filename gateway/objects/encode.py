@@ -183,7 +183,8 @@ class _Hashed:
 
 
 def _identity(ds: Dataset, keyword: str) -> str:
-    uid = str(ds.get(keyword) or "")
+    with broken.named():
+        uid = str(ds.get(keyword) or "")
     if not uid or not uid.isascii() or len(uid) > 64:
         raise ObjectInvalid(problem=f"it has no valid {keyword}")
     return uid

@@ -234,10 +234,18 @@ def _relabelled(file: Part10, said: Shape, target: str) -> Dataset:
         if keyword in ds:
             del ds[keyword]
     photometric = encoded_photometric(target, decoded_photometric(file.transfer_syntax_uid, said.photometric))
-    ds.update(dataset(PhotometricInterpretation=photometric, PlanarConfiguration=0 if said.samples == 3 else None))
-    if file.transfer_syntax_uid not in LOSSLESS and str(ds.get("LossyImageCompression") or "") != "01":
+    if photometric != said.photometric:
+        ds.update(dataset(PhotometricInterpretation=photometric))
+    if said.is_planar:
+        ds.update(dataset(PlanarConfiguration=0))
+    if file.transfer_syntax_uid not in LOSSLESS and not _says_lossy(ds):
         ds.update(dataset(LossyImageCompression="01"))
     return ds
+
+
+def _says_lossy(ds: Dataset) -> bool:
+    with broken.named():
+        return str(ds.get("LossyImageCompression") or "") == "01"
 
 
 def _for_codec(pixels: Pixels, said: Shape, target: str) -> Pixels:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from gateway.errors import NotDicom, ObjectError
-from gateway.objects import encode, peek, verify
+from gateway.errors import CodecError, NotDicom, ObjectError
+from gateway.objects import broken, encode, peek, transcode, verify
 from gateway.objects.peek import Peeked
+from gateway.pixels import codecs
 from tests.objects import samples
 
 
@@ -91,6 +92,13 @@ def test_an_object_without_identity_is_named(saved):
         peek.read(saved(data.replace(b"\x20\x00\x0e\x00UI", b"\x20\x00\x0f\x00UI")))
 
 
+def test_a_failing_disk_is_not_called_a_broken_object(saved):
+    path = saved(samples.composed("us", samples.picture())[0])
+    with pytest.raises(OSError) as failed, broken.named():
+        path.with_name("gone").read_bytes()
+    assert failed.value.errno is not None
+
+
 def test_a_deeply_nested_header_is_named(saved):
     data = samples.composed("us", samples.picture())[0]
     at = data.index(b"\x08\x00\x05\x00CS")
@@ -124,11 +132,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")  # pydicom rema
 def _looked_at(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "fuzzed.dcm"
     path.write_bytes(data)
-    for look in (peek.read, verify.check, lambda one: verify.same(one, one, samples.decode)):
+    for look in (peek.read, verify.check, _recode, lambda one: verify.same(one, one, codecs.decode)):
         try:
             look(path)
-        except ObjectError as error:
-            assert error.code in {"G310", "G312"}  # noqa: PT017  both are fine, nothing else is
+        except (ObjectError, CodecError) as error:
+            assert error.code in {"G301", "G310", "G311", "G312"}  # noqa: PT017  these are fine, nothing else is
+
+
+def _recode(path):
+    for target in (encode.IMPLICIT_LITTLE, samples.RLE):
+        transcode.write(path, io.BytesIO(), target, codecs.decode, codecs.encode_as)
 
 
 def _recast(data, syntax):

@@ -1,6 +1,7 @@
 """From every transfer syntax to every other, pixels and words stay what they were; what would lose something is refused."""
 
 import io
+import tracemalloc
 
 import imagecodecs
 import numpy as np
@@ -11,7 +12,8 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
 from gateway.errors import ObjectError
-from gateway.objects import encode, transcode, verify
+from gateway.objects import encode, image, transcode, verify
+from gateway.pixels import codecs
 from tests.objects import samples
 
 NATIVE = [encode.IMPLICIT_LITTLE, encode.EXPLICIT_LITTLE, encode.DEFLATED, encode.EXPLICIT_BIG]
@@ -81,6 +83,35 @@ def test_twelve_bits_stay_twelve_bits_and_what_lies_beyond_them_is_not_dropped(s
     ds.save_as(sink)
     with pytest.raises(ObjectError, match="12 bits"):
         transcoded(saved(sink.getvalue()), samples.JPEG_2000)
+
+
+@pytest.mark.parametrize("target", sorted(codecs.ENCODABLE))
+@pytest.mark.parametrize("samples_per_pixel", [1, 3])
+def test_the_gateways_own_codecs_keep_the_contract(saved, samples_per_pixel, target):
+    shown = samples.picture(samples=samples_per_pixel, frames=3)
+    plain = saved(samples.composed("us", shown)[0])
+    sink = io.BytesIO()
+    transcode.write(plain, sink, target, codecs.decode, codecs.encode_as)
+    packed = saved(sink.getvalue())
+    assert verify.check(packed) == []
+    assert verify.same(plain, packed, codecs.decode)
+    back = io.BytesIO()
+    transcode.write(packed, back, samples.EXPLICIT, codecs.decode, codecs.encode_as)
+    assert back.getvalue() == plain.read_bytes()
+
+
+@pytest.mark.parametrize("target", [encode.IMPLICIT_LITTLE, encode.EXPLICIT_BIG, encode.DEFLATED, samples.RLE])
+def test_a_long_cine_is_recoded_in_the_memory_of_a_few_pictures(tmp_path, target):
+    shown = samples.picture(rows=500, columns=500, frames=200)
+    with (tmp_path / "cine.dcm").open("wb") as file:
+        image.write(file, samples.words(), shown, (bytes(250_000) for _ in range(200)))
+    tracemalloc.start()
+    with (tmp_path / "recoded.dcm").open("wb") as file:
+        transcode.write(tmp_path / "cine.dcm", file, target, codecs.decode, codecs.encode_as)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000
+    assert verify.same(tmp_path / "cine.dcm", tmp_path / "recoded.dcm", codecs.decode)
 
 
 def test_planar_colour_becomes_interleaved(saved):
