@@ -6,6 +6,8 @@ import subprocess
 import threading
 from pathlib import Path
 
+import pydicom
+import pydicom.data
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian, UltrasoundImageStorage
 
@@ -20,6 +22,23 @@ from gateway.spool.spool import Spool
 from gateway.wire.dimse import acceptor
 from tests.flow.arrivals import answers, data_set, echo, files, until, write
 
+PYDICOM_FILES = Path(pydicom.data.__file__).parent / "test_files"
+ENCODINGS = [
+    "CT_small",
+    "ExplVR_BigEnd",
+    "JPEG2000",
+    "JPEG-LL",
+    "JPEG-lossy",
+    "MR_small_RLE",
+    "MR_small_implicit",
+    "MR_small_jpeg_ls_lossless",
+    "SC_rgb_jpeg_lossy_gdcm",
+    "SC_rgb_small_odd_jpeg",
+    "image_dfl",
+    "rtplan",
+    "test-SR",
+    "waveform_ecg",
+]
 ALL = {
     "PACS": Destination(host="127.0.0.1", called_ae="PACS"),
     "CTONLY": Destination(host="127.0.0.1", called_ae="CTONLY", modalities=("CT",), is_commitment_required=True),
@@ -66,6 +85,15 @@ def test_an_object_is_stored_as_it_came_and_owed_to_whom_it_concerns(address, si
     assert _owed(spool, "1.2.3") == {"PACS": DeliveryState.QUEUED, "CTONLY": DeliveryState.QUEUED}
     assert _owed(spool, "1.2.4") == {"PACS": DeliveryState.QUEUED}
     assert _leftovers(site) == []
+
+
+def test_every_kind_of_encoding_is_stored_byte_for_byte(address, spool):
+    paths = [path for path in sorted(PYDICOM_FILES.glob("*.dcm")) if path.stem in ENCODINGS]
+    assert answers(address, *paths) == ["0000"] * len(paths)
+    sent = {data_set(path.read_bytes()) for path in paths}
+    received = spool.instances.received(99)
+    assert {data_set(spool.blobs.path(one.blob).read_bytes()) for one in received} == sent
+    assert len({one.transfer_syntax_uid for one in received}) >= 7
 
 
 def test_the_same_object_again_is_a_success_and_no_second_row(address, site, spool, tmp_path):

@@ -269,6 +269,17 @@ def test_one_association_too_many_is_refused_for_the_moment(address, listener, k
         line.close()
 
 
+def test_one_address_cannot_take_every_place_before_it_has_said_who_it_is(address, listener, kept):
+    lines = [Line(address) for _ in range(scp.MAX_HANDSHAKES_EACH + 3)]
+    assert [line.hear() for line in lines[-3:]] == ["closed"] * 3
+    _until(lambda: kept.codes == ["G512"] * 3)
+    lines[0].associate(associate_rq([(CT, "1.2.840.10008.1.2")], "CT", "GATEWAY"))
+    assert lines[0].answer == ""
+    assert Modality(address).echo() == "0000"
+    for line in lines:
+        line.close()
+
+
 def test_many_associations_at_once_do_not_mix(address, kept, files):
     many = [Modality(address, calling_ae=f"CT{number}", pdu_bytes=4096 + number) for number in range(8)]
     threads = [threading.Thread(target=one.send, args=(files,)) for one in many]

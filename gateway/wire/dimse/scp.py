@@ -34,8 +34,8 @@ HANG_UP_S = 2.0
 """How long the peer may take to read our last words and to close."""
 SLOWEST_BYTES = 1024
 """Less than this in the idle time is as good as nothing: a peer that feeds single bytes holds an association up."""
-MAX_HANDSHAKES = 32
-"""Connections that have not become associations; more are closed at once."""
+MAX_HANDSHAKES, MAX_HANDSHAKES_EACH = 32, 8
+"""Connections that have not become associations, in all and from one address; more are closed at once."""
 
 IsAllowed = Callable[[str, str], bool]
 """(calling AE title, address) -> may it send to us?"""
@@ -133,7 +133,7 @@ class Listener:
         connection = _Connection(self, sock, address)
         thread = threading.Thread(target=connection.run, name=f"association {address}", daemon=True)
         with self._lock:
-            is_crowded = len(self._connections) - self._associations >= MAX_HANDSHAKES
+            is_crowded = self._is_crowded(address)
             if not is_crowded:
                 self._connections[connection] = thread
         if is_crowded:
@@ -144,6 +144,10 @@ class Listener:
         else:
             thread.start()
 
+    def _is_crowded(self, address: str) -> bool:
+        waiting = [one.address for one in self._connections if not one.is_association]
+        return len(waiting) >= MAX_HANDSHAKES or waiting.count(address) >= MAX_HANDSHAKES_EACH
+
 
 class _Connection:
     """One connection, from accept to close, in a thread of its own."""
@@ -151,7 +155,8 @@ class _Connection:
     def __init__(self, listener: Listener, sock: socket.socket, address: str) -> None:
         self._listener = listener
         self._socket = sock
-        self._address = address
+        self.address = address
+        self.is_association = False
         self._peer = address
         self._stream = PDUStream()
 
@@ -189,15 +194,16 @@ class _Connection:
         if not body:
             return
         request = negotiation.read(body)
-        self._peer = f"{request.calling_ae} ({self._address})"
+        self._peer = f"{request.calling_ae} ({self.address})"
         refusal, problem = self._refusal(request)
         if refusal or not self._listener.admit():
             refusal, problem = (
                 (refusal, problem) if refusal else (negotiation.LOCAL_LIMIT_EXCEEDED, "too many associations")
             )
             self._say_last(negotiation.reject(*refusal))
-            self._notice(CallerRefused(peer=request.calling_ae, address=self._address, problem=problem))
+            self._notice(CallerRefused(peer=request.calling_ae, address=self.address, problem=problem))
             return
+        self.is_association = True
         try:
             self._talk(request)
         finally:
@@ -219,7 +225,7 @@ class _Connection:
         """Result, source and reason of a rejection, with the sentence for the history; empty when the caller may come in."""
         if reasons := negotiation.refusal(request):
             return reasons, "it does not ask for a DICOM association"
-        if not self._listener.is_allowed(request.calling_ae, self._address):
+        if not self._listener.is_allowed(request.calling_ae, self.address):
             return negotiation.CALLING_AE_NOT_RECOGNIZED, "its AE title and address are not on the list"
         if request.called_ae != self._listener.ae_title:
             return negotiation.CALLED_AE_NOT_RECOGNIZED, f"it called the AE title {request.called_ae}"
@@ -232,7 +238,7 @@ class _Connection:
             self._listener.receiver,
             calling_ae=request.calling_ae,
             called_ae=request.called_ae,
-            address=self._address,
+            address=self.address,
         )
         try:
             self._socket.sendall(answer)
