@@ -50,8 +50,8 @@ class Decode(Protocol):
 class Encode(Protocol):
     """Pixels to one compressed frame of a lossless transfer syntax."""
 
-    def __call__(self, pixels: Pixels, transfer_syntax_uid: str, bits_stored: int, /) -> bytes:
-        """Encode; raises CodecError, also when the stream could not say how many bits are used."""
+    def __call__(self, pixels: Pixels, transfer_syntax_uid: str, bits: int, /) -> bytes:
+        """Encode; `bits` of each sample are what the stream shall say it has. Raises CodecError."""
 
 
 LOSSLESS = frozenset(
@@ -71,6 +71,9 @@ LOSSLESS = frozenset(
 
 _WAVELET = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (90, 91, 201, 202, 203))
 """JPEG 2000 and HTJ2K: their colour transform is part of the code stream (PS3.5 8.2.4)."""
+
+_SAYS_ITS_BITS = frozenset({"1.2.840.10008.1.2.4.90"})
+"""Encoders that can state Bits Stored; the others code all bits allocated, which gives the same samples."""
 
 _SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"})
 """Native pixels of which several share their chroma: not rows x columns x samples."""
@@ -219,7 +222,8 @@ def _repainted(file: Part10, sink: Sink, target: str, decode: Decode, encode_fra
     ds = _relabelled(file, said, target)
     pictures = frames(file, decode)
     if not _is_native(target):
-        packed = (encode_frame(_for_codec(pixels, said, target), target, said.bits_stored) for pixels in pictures)
+        bits = said.bits_stored if target in _SAYS_ITS_BITS else said.bits_allocated
+        packed = (encode_frame(_for_codec(pixels, said, target), target, bits) for pixels in pictures)
         return encode.write(sink, ds, target, encode.encapsulated(packed))
     vr = "OB" if said.bits_allocated == 8 else "OW"
     word_bytes = 1 if encode.is_little(target) else encode.word_bytes(vr)
