@@ -117,6 +117,21 @@ def test_a_long_cine_is_recoded_in_the_memory_of_a_few_pictures(tmp_path, target
     assert verify.same(tmp_path / "cine.dcm", tmp_path / "recoded.dcm", codecs.decode)
 
 
+def test_frames_are_found_by_an_extended_offset_table_which_goes_with_its_encoding(saved):
+    shown = samples.picture(frames=3, transfer_syntax_uid=samples.JPEG_LS)
+    frames = [samples.encode(frame, samples.JPEG_LS) for frame in samples.pixels(shown)]
+    ds = pydicom.dcmread(io.BytesIO(samples.composed("us", shown, frames)[0]))
+    ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = pydicom.encaps.encapsulate_extended(frames)
+    sink = io.BytesIO()
+    ds.save_as(sink)
+    path = saved(sink.getvalue())
+    assert verify.check(path) == []
+    assert verify.same(path, saved(samples.composed("us", shown, frames)[0]), samples.decode)
+    after = pydicom.dcmread(io.BytesIO(transcoded(path, samples.EXPLICIT)[0]))
+    assert "ExtendedOffsetTable" not in after
+    assert np.array_equal(after.pixel_array, np.array(samples.pixels(shown)))
+
+
 def test_planar_colour_becomes_interleaved(saved):
     shown = samples.picture(rows=4, columns=5, samples=3)
     (frame,) = samples.pixels(shown)
