@@ -24,6 +24,80 @@ Transcode = Callable[[Path, Part, str], object]
 its codecs); raises CodecError or ObjectError when it cannot."""
 
 
+class Savings:
+    """Which kinds of object lately became no smaller by compressing: not tried again for a while.
+
+    A kind is SOP class, stored and tried syntax, and size to the next power of two: noise stays noise for a whole series.
+    """
+
+    REST = 50
+    """So many objects of a kind go as they are before it is tried again."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._resting: dict[tuple[str, str, str, int], int] = {}
+
+    def is_worth_trying(self, instance: Instance, syntax: str) -> bool:
+        """Say so, or count one more that went as it is."""
+        kind = _kind(instance, syntax)
+        left = self._resting.get(kind, 0)
+        if left:
+            self._resting[kind] = left - 1
+        return not left
+
+    def tried(self, instance: Instance, syntax: str, *, has_saved: bool) -> None:
+        """Learn what came of it."""
+        self._resting[_kind(instance, syntax)] = 0 if has_saved else self.REST
+
+
+class Shelf:
+    """Objects of the spool in the form that a peer takes, for as long as each is sent."""
+
+    def __init__(self, spool: Spool, transcode: Transcode, savings: Savings) -> None:
+        """`transcode` writes a copy in another syntax."""
+        self._spool, self._transcode, self._savings = spool, transcode, savings
+
+    @contextmanager
+    def form(self, payload: str, instance: Instance, accepted: tuple[str, ...]) -> Iterator[Path]:
+        """Give the file of an object in the best accepted form. Raises BlobCorrupt, BlobMissing; they are shown, too."""
+        try:
+            self._spool.blobs.verify(instance.blob)
+        except (BlobCorrupt, BlobMissing) as error:
+            self._spool.instances.flag(payload, error)
+            raise
+        with ExitStack() as kept:
+            yield self._best(instance, accepted, kept)
+
+    def _best(self, instance: Instance, accepted: tuple[str, ...], kept: ExitStack) -> Path:
+        """Return the stored blob or a transcoded copy; a form that cannot be made gives way to the next."""
+        stored, problem = self._spool.blobs.path(instance.blob), GatewayError()
+        is_spare = instance.transfer_syntax_uid in accepted
+        for syntax in forms.in_order(instance.transfer_syntax_uid, accepted):
+            if syntax == instance.transfer_syntax_uid:
+                return stored
+            if is_spare and not self._is_worth_trying(instance, syntax):
+                continue
+            try:
+                copy = self._copy(instance, stored, syntax, kept)
+            except GatewayError as error:
+                self._savings.tried(instance, syntax, has_saved=False)
+                problem = error
+                continue
+            has_saved = copy.size_bytes < instance.size_bytes
+            self._savings.tried(instance, syntax, has_saved=has_saved)
+            return copy.path if has_saved or not is_spare else stored
+        raise problem
+
+    def _is_worth_trying(self, instance: Instance, syntax: str) -> bool:
+        is_too_slow = syntax in forms.SLOW and instance.size_bytes > forms.SLOW_BYTES
+        return not is_too_slow and self._savings.is_worth_trying(instance, syntax)
+
+    def _copy(self, instance: Instance, stored: Path, syntax: str, kept: ExitStack) -> Part:
+        part = kept.enter_context(self._spool.blobs.part(instance.size_bytes))
+        self._transcode(stored, part, syntax)
+        return part
+
+
 def peer_of(name: str, destination: config.Destination, station_ae_title: str) -> Peer:
     """Return whom to call for a Destination; we call by its own name for us, else by the station's."""
     return Peer(
@@ -42,11 +116,12 @@ def send(
     spool: Spool,
     transcode: Transcode,
     *,
+    savings: Savings | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, StoreOutcome]]:
     """Send a batch over as few associations as it needs, smallest object first; yield (delivery_id, outcome) as each ends.
 
-    Every Delivery comes out exactly once, unless gateway.wire.net.Stopped is raised: what is left is then untried.
+    `savings` is what earlier batches learned. Every Delivery comes out exactly once, unless gateway.wire.net.Stopped is raised: what is left is then untried.
     """
     found: list[tuple[Delivery, Instance]] = []
     for delivery in batch:
@@ -56,10 +131,11 @@ def send(
             yield delivery.delivery_id, status.failure(error)
     found.sort(key=lambda pair: pair[1].size_bytes)
     offers = [_offer(instance) for _, instance in found]
+    shelf = Shelf(spool, transcode, savings or Savings())
 
     def load(index: int, accepted: tuple[str, ...]) -> AbstractContextManager[Path]:
         delivery, instance = found[index]
-        return _form(delivery.payload, instance, accepted, spool, transcode)
+        return shelf.form(delivery.payload, instance, accepted)
 
     for index, outcome in scu.store(peer, offers, load, is_stopped=is_stopped):
         yield found[index][0].delivery_id, outcome
@@ -70,34 +146,5 @@ def _offer(instance: Instance) -> scu.Offer:
     return scu.Offer(instance.sop_class_uid, forms.offered(instance.transfer_syntax_uid, is_image=is_image))
 
 
-@contextmanager
-def _form(
-    payload: str, instance: Instance, accepted: tuple[str, ...], spool: Spool, transcode: Transcode
-) -> Iterator[Path]:
-    """Keep a file of the object in the best accepted form for as long as it is sent. Raises BlobCorrupt, BlobMissing."""
-    try:
-        spool.blobs.verify(instance.blob)
-    except (BlobCorrupt, BlobMissing) as error:
-        spool.instances.flag(payload, error)
-        raise
-    with ExitStack() as kept:
-        yield _best(instance, accepted, spool, transcode, kept)
-
-
-def _best(instance: Instance, accepted: tuple[str, ...], spool: Spool, transcode: Transcode, kept: ExitStack) -> Path:
-    """Return the stored blob or a transcoded copy; a form that cannot be made gives way to the next."""
-    stored, problem = spool.blobs.path(instance.blob), GatewayError()
-    for syntax in forms.in_order(instance.transfer_syntax_uid, accepted):
-        if syntax == instance.transfer_syntax_uid:
-            return stored
-        if syntax in forms.SLOW and instance.size_bytes > forms.SLOW_BYTES and instance.transfer_syntax_uid in accepted:
-            continue
-        try:
-            part = kept.enter_context(spool.blobs.part(instance.size_bytes))
-            transcode(stored, part, syntax)
-        except GatewayError as error:
-            problem = error
-            continue
-        is_smaller = part.size_bytes < instance.size_bytes
-        return part.path if is_smaller or instance.transfer_syntax_uid not in accepted else stored
-    raise problem
+def _kind(instance: Instance, syntax: str) -> tuple[str, str, str, int]:
+    return instance.sop_class_uid, instance.transfer_syntax_uid, syntax, instance.size_bytes.bit_length()

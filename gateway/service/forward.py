@@ -114,6 +114,7 @@ class Courier(threading.Thread):
         """Ours, and not settled yet."""
         self._batch = FIRST_BATCH
         self._is_newest_turn = True
+        self._savings = dicom.Savings()
         self._probes = Probes()
         self._probe_at_s = 0.0
 
@@ -155,7 +156,9 @@ class Courier(threading.Thread):
     def _send(self, batch: Sequence[Delivery]) -> None:
         self._claimed.update(delivery.delivery_id for delivery in batch)
         begun = self._now_s()
-        verdicts = dicom.send(self.peer, batch, self._spool, self._transcode, is_stopped=self._stop_event.is_set)
+        verdicts = dicom.send(
+            self.peer, batch, self._spool, self._transcode, savings=self._savings, is_stopped=self._stop_event.is_set
+        )
         try:
             for delivery_id, outcome in verdicts:
                 self._spool.deliveries.settle([(delivery_id, outcome)])

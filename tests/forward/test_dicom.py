@@ -87,6 +87,25 @@ def test_a_transcoding_that_saves_nothing_is_not_sent(peer, spool, tmp_path):
     assert pacs.received[0].transfer_syntax_uid == forms.EXPLICIT
 
 
+def test_what_saves_nothing_is_not_tried_with_every_object_of_a_series(peer, spool, tmp_path):
+    tried, savings = [], dicom.Savings()
+    for number in range(dicom.Savings.REST + 3):
+        ds = image(tmp_path / "noise.dcm", sop_class=US, is_color=True, side=16)
+        ds.PixelData = np.random.default_rng(number).integers(0, 256, 16 * 16 * 3, dtype=np.uint8).tobytes()
+        ds.save_as(tmp_path / "noise.dcm", enforce_file_format=True)
+        admit(spool, tmp_path / "noise.dcm", ["pacs"])
+
+    def counting(source, part, syntax):
+        tried.append(syntax)
+        transcode(source, part, syntax)
+
+    with SimulatedPACS(peer.port, transfer_syntaxes=(forms.EXPLICIT, forms.JPEG_LS)) as pacs:
+        while batch := spool.deliveries.claim("pacs", 20):
+            assert len(list(dicom.send(peer, batch, spool, counting, savings=savings))) == len(batch)
+    assert tried == [forms.JPEG_LS] * 2, "the first, and one after the rest"
+    assert {one.transfer_syntax_uid for one in pacs.received} == {forms.EXPLICIT}
+
+
 def test_a_form_that_cannot_be_made_gives_way_to_the_next(peer, spool, tmp_path):
     image(tmp_path / "ct.dcm")
     admit(spool, tmp_path / "ct.dcm", ["pacs"])
