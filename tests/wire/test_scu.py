@@ -344,6 +344,12 @@ def test_a_name_that_nobody_knows_is_unreachable():
         scu.echo(Peer(name="P", host="no.such.host.invalid", port=104, called_ae="A", calling_ae="B", timeout_s=1))
 
 
+@pytest.mark.parametrize("ae_title", ["PÄCS", "A\\B", "   ", "SEVENTEEN-LETTERS"])
+def test_an_ae_title_that_is_none_is_named(ae_title):
+    with pytest.raises(PeerError, match="AE Title"):
+        scu.echo(Peer(name="P", host="127.0.0.1", port=1, called_ae=ae_title, calling_ae="BOX", timeout_s=1))
+
+
 def test_somebody_who_never_answers_is_silent(peer):
     with socket.create_server(("127.0.0.1", peer.port)), pytest.raises(PeerSilent):
         scu.echo(peer)

@@ -161,9 +161,13 @@ def request(
 
     Raises PeerUnreachable, PeerRefused (A-ASSOCIATE-RJ permanent), PeerSilent, PeerError, or net.Stopped.
     """
+    try:
+        words = proposal.write(peer, proposals)
+    except ValueError as error:  # an AE title that is none
+        raise PeerError(peer=peer.name, problem=f"it cannot be called: {error}") from error
     line = net.connect(peer.name, peer.host, peer.port, peer.timeout_s, is_stopped=is_stopped)
     try:
-        line.send(proposal.write(peer, proposals))
+        line.send(words)
         kind, payload = _receive(line, peer)
         if kind == pdu.PDUType.ASSOCIATE_AC:
             return Association(line, peer, *proposal.answer(peer, payload, proposals))
