@@ -7,6 +7,7 @@ saw, breaks items and delays answers on demand, and is down while it is stopped.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +40,7 @@ class SimulatedRIS:
         """`character_set`: values of (0008,0005), several joined by a backslash.
 
         `faults`: a letter for each item in order, the last one stays: `a` whole, `u` without a Study Instance UID, `s`
-        without a scheduled step, `h` hangs before it.
+        without a scheduled step, `h` hangs before it, `w` waits before it for a C-CANCEL.
         """
         self.port, self.steps, self.ae_title = port, list(steps), ae_title
         self.character_set, self.faults, self.final_status = character_set, faults, final_status
@@ -77,11 +78,13 @@ class SimulatedRIS:
         self.queries.append(query)
         matching = [step for step in self.steps if matches(step, query)]
         for number, step in enumerate(matching):
+            letter = self.faults[min(number, len(self.faults) - 1)]
+            while letter == "w" and not (event.is_cancelled or self._is_stopping.is_set()):
+                time.sleep(0.005)
             if event.is_cancelled:
                 self.cancels += 1
                 yield _CANCEL, None
                 return
-            letter = self.faults[min(number, len(self.faults) - 1)]
             if letter == "h":
                 self._is_stopping.wait()
             yield _PENDING, _broken(item(step, self.character_set), letter)

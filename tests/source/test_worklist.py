@@ -210,8 +210,8 @@ def test_an_item_without_its_optional_values_is_a_step(settings):
 
 
 def test_beyond_the_limit_the_ris_is_told_to_stop(peer):
-    steps = [step(number) for number in range(1, 301)]
-    with SimulatedRIS(peer.port, steps) as ris:
+    steps = [step(number) for number in range(1, 31)]
+    with SimulatedRIS(peer.port, steps, faults="a" * 20 + "w") as ris:
         found = scu.find_worklist(peer, wire.Keys(), limit=10)
     assert (len(found.steps), found.is_cut) == (10, True)
     assert ris.cancels == 1
