@@ -10,8 +10,10 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import PurePath
 
 from gateway.errors import CallerRefused, GatewayError, LinkCut, PeerSilent, ProtocolBroken, ServiceError
 from gateway.wire.dimse import negotiation
@@ -159,6 +161,8 @@ class _Connection:
         self.is_association = False
         self._peer = address
         self._stream = PDUStream()
+        self._is_amid = False
+        """The association ended while something had begun that was not whole."""
 
     def run(self) -> None:
         """Serve the connection; whatever happens, it is closed and the listener lives."""
@@ -172,10 +176,11 @@ class _Connection:
             self._say_last(_abort(SERVICE_PROVIDER, NOT_SPECIFIED))
             self._notice(PeerSilent(peer=self._peer))
         except OSError as error:
-            self._notice(LinkCut(peer=self._peer, problem=error.strerror or type(error).__name__))
+            if self._is_amid:
+                self._notice(LinkCut(peer=self._peer, problem=error.strerror or type(error).__name__))
         except Exception as error:  # noqa: BLE001  the top of this thread: the association ends, the service does not
             self._say_last(_abort(SERVICE_PROVIDER, NOT_SPECIFIED))
-            self._notice(ServiceError(service="listen", problem=f"{type(error).__name__} in an association"))
+            self._notice(ServiceError(service="listen", problem=f"{type(error).__name__} {_where(error)}"))
         finally:
             self._socket.close()
             self._listener.forget(self)
@@ -244,6 +249,7 @@ class _Connection:
             self._socket.sendall(answer)
             self._hear_out(acceptor)
         finally:
+            self._is_amid = not (acceptor.is_idle and self._stream.is_between)
             acceptor.lost()
 
     def _hear_out(self, acceptor: Acceptor) -> None:
@@ -263,7 +269,7 @@ class _Connection:
 
     def _end_of_stream(self, acceptor: Acceptor) -> None:
         if self._listener.is_stopping.is_set():
-            self._say_last(_abort(SERVICE_USER, NOT_SPECIFIED))
+            self._say_last(_abort(SERVICE_USER, NOT_SPECIFIED))  # we end it, not the peer
         if not (acceptor.is_idle and self._stream.is_between):
             self._notice(LinkCut(peer=self._peer, problem="the connection was closed"))
 
@@ -316,6 +322,12 @@ class _Patience:
         self._until = time.monotonic() + self._idle_s
         self._bytes = 0
         self._messages = messages
+
+
+def _where(error: BaseException) -> str:
+    """Which line of ours a mistake of ours shows in; never a value, which might identify a patient."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"in {last.name} ({PurePath(last.filename).name}:{last.lineno})"
 
 
 def _abort(source: int, reason: int) -> bytes:
