@@ -79,9 +79,9 @@ class SimulatedRIS:
         matching = [step for step in self.steps if matches(step, query)]
         for number, step in enumerate(matching):
             letter = self.faults[min(number, len(self.faults) - 1)]
-            while letter == "w" and not (event.is_cancelled or self._is_stopping.is_set()):
+            while not (is_cancelled := event.is_cancelled) and letter == "w" and not self._is_stopping.is_set():
                 time.sleep(0.005)
-            if event.is_cancelled:
+            if is_cancelled:  # pynetdicom says so only once
                 self.cancels += 1
                 yield _CANCEL, None
                 return
