@@ -49,7 +49,7 @@ class Spool:
 
         Raises SpoolCorrupt (the database is left for inspection), SpoolTooNew, DiskFull or SpoolError.
         """
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(parents=True, exist_ok=True, mode=0o750)
         for folder in ("framelogs", "serial", "thumbnails", "locks"):
             (data / folder).mkdir(exist_ok=True)
         store = Store(data, clock)

@@ -110,12 +110,12 @@ class Store:
     def checkpoint(self) -> Checkpointed:
         """Copy what the WAL holds into the database, as far as readers let us; never waits for a reader."""
         session = self._session()
-        with self._lock.held(), _named(self._path):
-            session.db.execute("PRAGMA busy_timeout=0")
+        if session.depth:
+            raise SpoolError(problem="a checkpoint cannot be part of a transaction")
+        with self._lock.held(), _named(self._path), session.without_waiting():
             _, pages, copied = session.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if pages == copied and _size(self._path.with_name("gateway.db-wal")) > _TRUNCATE_FROM_BYTES:
                 session.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            session.db.execute(f"PRAGMA busy_timeout={int(_BUSY_S * 1000)}")
         return Checkpointed(max(pages, 0), max(copied, 0))
 
     def integrity(self) -> list[str]:
@@ -172,6 +172,15 @@ class _Session:
             raise
         self.depth = 0
         self.pid = os.getpid()
+
+    @contextmanager
+    def without_waiting(self) -> Iterator[None]:
+        """Let SQLite give up at once where it would wait for a reader."""
+        self.db.execute("PRAGMA busy_timeout=0")
+        try:
+            yield
+        finally:
+            self.db.execute(f"PRAGMA busy_timeout={int(_BUSY_S * 1000)}")
 
     def close(self) -> None:
         self.db.conn.close()

@@ -48,7 +48,7 @@ class Worklist:
         """Return one item by its key; raises NoSuchRow."""
         row = self._store.row("SELECT body FROM worklist WHERE key = ?", (key,))
         if row is None:
-            raise NoSuchRow(what="worklist item", key="")
+            raise NoSuchRow(what="worklist item", key=key)
         return msgspec.json.decode(row["body"], type=ScheduledStep)
 
     def fetched(self) -> datetime | None:

@@ -133,6 +133,25 @@ def test_a_checkpoint_beside_a_reader_copies_what_it_can_and_does_not_wait(spool
     assert spool.checkpoint().copied_pages == done.wal_pages
 
 
+def test_a_checkpoint_is_no_part_of_a_transaction(spool):
+    with pytest.raises(SpoolError), spool.transaction():
+        spool.checkpoint()
+
+
+def test_a_long_wal_is_cut_once_it_is_copied(spool, data, monkeypatch):
+    monkeypatch.setattr("gateway.spool.store._TRUNCATE_FROM_BYTES", 100_000)
+    for number in range(60):
+        spool.history.add("a", "x" * 4000 + str(number))
+    assert (data / "gateway.db-wal").stat().st_size > 100_000
+    spool.checkpoint()
+    assert (data / "gateway.db-wal").stat().st_size == 0
+    assert len(spool.history.of("a")) == 60
+
+
+def test_nobody_else_may_look_into_the_folder(spool, data):
+    assert data.stat().st_mode & 0o007 == 0
+
+
 def test_a_garbage_file_is_named_and_left_as_it_is(data, clock):
     data.mkdir()
     (data / "gateway.db").write_bytes(b"not a database, " * 1000)
