@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -153,7 +153,7 @@ def time_confirmed(exam_id: UUID) -> Response:
     except ValueError:
         abort(400)
     started_at = local.replace(tzinfo=ZoneInfo(box().site.station.timezone))
-    box().spool.exams.confirm_time(exam_id, started_at)
+    box().spool.exams.confirm_time(exam_id, started_at.astimezone(UTC))
     box().spool.history.add(f"exam {exam_id}", "time confirmed", by=guard.operator())
     box().ring("keeper")
     flash(gettext("The time is confirmed."), "safe")

@@ -61,6 +61,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
         "people.reset": "engineer",
         "people.close": "engineer",
         "people.reopen": "engineer",
+        "health.cleared": "engineer",
         "metrics.figures": "metrics",
     }
 )
@@ -175,7 +176,7 @@ def _refusal(needed: Access) -> Response | None:
         return redirect(url_for("door.enter", back=back), 303)
     if needed in {"engineer", "metrics"} and signed_in.role is not Role.ENGINEER:
         abort(403)
-    if request.endpoint not in _ASKED_BY_THE_PAGE:
+    if request.endpoint not in _ASKED_BY_THE_PAGE and request.headers.get("X-Asked-By") != "page":
         session["seen"] = _now()
     return None
 

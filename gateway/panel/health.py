@@ -9,16 +9,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, render_template
+from flask import Blueprint, redirect, render_template, request, url_for
 from msgspec import Struct
+from werkzeug.wrappers import Response
 
 from gateway.config import Site
 from gateway.model import DeliveryState, Signal
-from gateway.panel import looks, words
+from gateway.panel import guard, looks, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext, ngettext
 from gateway.panel.way import trouble_of
 from gateway.spool import lock
+from gateway.spool.history import Trouble
 
 views = Blueprint("health", __name__)
 LATELY: Final = timedelta(hours=24)
@@ -35,6 +37,8 @@ class Check(Struct, frozen=True, kw_only=True):
     sentence: str = ""
     hint: str = ""
     shape: str = ""
+    trouble_id: int = 0
+    """Of what stays on the screen until an engineer says that it is dealt with."""
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -51,6 +55,13 @@ def screen() -> str:
     """Show how this box is."""
     health = now()
     return render_template("health.html", health=health, overall=_overall(health))
+
+
+@views.post("/health/cleared")
+def cleared() -> Response:
+    """Take a trouble off the screen, because an engineer has dealt with it."""
+    box().spool.troubles.clear(request.form.get("trouble", 0, type=int), guard.operator())
+    return redirect(url_for("health.screen"), 303)
 
 
 def now() -> Health:
@@ -173,13 +184,18 @@ def _worklist() -> list[Check]:
 
 
 def _troubles() -> list[Check]:
-    return [_trouble(each.error_code, each.text) for each in box().spool.troubles.all()]
+    return [_trouble(each) for each in box().spool.troubles.all()]
 
 
-def _trouble(code: str, text: str) -> Check:
-    found = words.trouble(code, text)
+def _trouble(found: Trouble) -> Check:
+    said = words.trouble(found.error_code, found.text)
     return Check(
-        name=gettext("Storage"), tone="bad", verdict=gettext("Look at it"), sentence=found.sentence, hint=found.hint
+        name=gettext("Storage"),
+        tone="bad",
+        verdict=gettext("Look at it"),
+        sentence=said.sentence,
+        hint=said.hint,
+        trouble_id=found.trouble_id,
     )
 
 

@@ -94,7 +94,7 @@ SIGNALS: Final[Mapping[Signal, tuple[str, str]]] = MappingProxyType(
 KINDS: Final[Mapping[CaptureKind, str]] = MappingProxyType(
     {
         CaptureKind.STILL: lazy_gettext("Picture"),
-        CaptureKind.CINE: lazy_gettext("Recording"),
+        CaptureKind.CINE: lazy_gettext("Film"),
         CaptureKind.RETROSPECTIVE: lazy_gettext("Last seconds"),
         CaptureKind.READING: lazy_gettext("Measurement"),
     }
@@ -119,6 +119,14 @@ PROBLEMS: Final[tuple[str, ...]] = (
     lazy_gettext("the box was restarted since"),
     lazy_gettext("that exam has ended"),
     lazy_gettext("the service that had taken it was stopped"),
+    lazy_gettext("connection refused"),
+    lazy_gettext("password"),
+    lazy_gettext("name"),
+    lazy_gettext("This account"),
+    lazy_gettext("This capture"),
+    lazy_gettext("This delivery"),
+    lazy_gettext("This object"),
+    lazy_gettext("This press"),
 )
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
@@ -181,6 +189,11 @@ def step_words(step: ScheduledStep) -> str:
             step.requested_procedure_description,
         ]
     )
+
+
+def day_of(at: datetime) -> str:
+    """Write the day of the week and the date at this box's place."""
+    return str(format_skeleton("MMMEd", to_user_timezone(at), tzinfo=get_timezone(), locale=get_locale()))
 
 
 def time_of(at: datetime) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
-from flask_babel import format_date, to_user_timezone
+from flask_babel import to_user_timezone
 from msgspec import Struct
 from werkzeug.wrappers import Response
 
@@ -142,7 +142,7 @@ def _page(steps: Sequence[ScheduledStep], query: str = "") -> str:
         station=place,
         stations=stations(),
         running=box().spool.exams.running(place) if place else None,
-        today=gettext("Date not certain") if is_doubtful else format_date(to_user_timezone(box().clock.now()), "full"),
+        today=gettext("Date not certain") if is_doubtful else words.day_of(box().clock.now()),
         **_freshness(),
     )
 

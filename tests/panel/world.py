@@ -7,6 +7,8 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
+from argon2 import PasswordHasher
+
 from gateway import exam
 from gateway.config import Destination, Grabber, Panel, Paths, Site, Station, Worklist
 from gateway.model import (
@@ -27,7 +29,7 @@ from gateway.spool.accounts import Role
 from gateway.spool.spool import Spool
 from tests.spool.world import ACCEPTED, FakeClock, instance
 
-STATION = "HDMI 1"
+STATION = "HDMI-1"
 ENGINEER, TECHNOLOGIST = "Awa Diallo", "Kofi"
 PASSWORD, PIN = "a long and quiet word", "246813"
 LATER = StoreOutcome(verdict="later", error_code="G501", text="connection refused")
@@ -48,12 +50,11 @@ class World:
             "worklist": Worklist(host="127.0.0.1", called_ae="RIS"),
             "panel": Panel(session_minutes=30),
         }
-        self.site = Site(
-            paths=Paths(data=str(root / "data"), run=str(root / "run")),
-            station=Station(timezone="Africa/Nairobi", language=language),
-            **(given | site),
-        )
+        given["paths"] = Paths(data=str(root / "data"), run=str(root / "run"))
+        given["station"] = Station(timezone="Africa/Nairobi", language=language)
+        self.site = Site(**(given | site))
         self.spool = Spool.open(self.site.data, self.clock)
+        self.spool.accounts._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # as sure, and quick
         self.rung: list[str] = []
         self.echo = EchoAnswer(is_ok=True, took_ms=12.4)
         self.on_wait = lambda: self.clock.sleep(0.5)
@@ -216,7 +217,7 @@ def steps() -> list[ScheduledStep]:
         ("Wang^Xiaodong=王^小东", "CN-77123", "19800508", "M", "083000", "Liver and gallbladder ultrasound", ""),
         ("Nguyễn^Thị Hoa", "VN-00912", "19750122", "F", "091500", "Thyroid ultrasound", "Latex allergy"),
         ("Lefèvre^Jean-Baptiste", "FR-55210", "19480717", "M", "100000", "Carotid Doppler", ""),
-        ("O'Brien^Siobhán", "IE-30077", "20010229", "F", "104500", "Obstetric ultrasound, second trimester", ""),
+        ("O'Brien^Siobhán", "IE-30077", "20010228", "F", "104500", "Obstetric ultrasound, second trimester", ""),
         ("عبد الله^ليلى", "EG-10933", "19690610", "F", "113000", "Renal ultrasound", ""),
     ]
     today = [_step(number, "20261201", *row) for number, row in enumerate(rows, 1)]

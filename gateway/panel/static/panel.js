@@ -11,6 +11,7 @@ if (exam) startExam();
 startFilter();
 startPad();
 startMenu();
+startRenewal();
 
 function startExam() {
   const answer = document.getElementById("answer");
@@ -225,7 +226,7 @@ function startPad() {
     });
     pad.append(key);
   }
-  field.after(pad);
+  document.getElementById("pad").append(pad);
 }
 
 function startMenu() {
@@ -240,6 +241,26 @@ function startMenu() {
       menu.querySelector("summary").focus();
     }
   });
+}
+
+// Screens that show how things stand are fetched anew now and then; not while somebody is using what is on them.
+async function startRenewal() {
+  const fresh = document.querySelector("[data-renew]");
+  if (!fresh) return;
+  for (;;) {
+    await pause(Number(fresh.dataset.renew) * 1000);
+    if (document.hidden || fresh.contains(document.activeElement)) continue;
+    try {
+      const reply = await fetch(location.href, { headers: { "X-Asked-By": "page" }, cache: "no-store" });
+      if (reply.redirected) location.reload();
+      if (!reply.ok) continue;
+      const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+      const now = page.querySelector("[data-renew]");
+      if (now && now.innerHTML !== fresh.innerHTML) fresh.innerHTML = now.innerHTML;
+    } catch {
+      continue;
+    }
+  }
 }
 
 function pause(ms) {
