@@ -103,7 +103,8 @@ CREATE TABLE instance (
 CREATE INDEX instance_blob ON instance (blob);
 CREATE INDEX instance_uid ON instance (sop_instance_uid);
 CREATE INDEX instance_exam ON instance (exam_id, capture) WHERE exam_id IS NOT NULL;
-CREATE INDEX instance_here ON instance (state, number) WHERE state <> 'PURGED';
+CREATE INDEX instance_stored ON instance (number) WHERE state = 'STORED';
+CREATE INDEX instance_purging ON instance (number) WHERE state = 'PURGING';
 CREATE INDEX instance_held ON instance (number) WHERE is_held = 1;
 
 CREATE TABLE leaving (blob TEXT PRIMARY KEY, why TEXT NOT NULL) STRICT, WITHOUT ROWID;

@@ -256,4 +256,4 @@ def _what_is_wrong(data, clock):
         return [str(error)]
 
 
-FIRST = "de0e65bc4c6ed3a3"
+FIRST = "61eb0fa1ef49bf7c"
