@@ -12,6 +12,7 @@ import threading
 import time
 from functools import partial
 from itertools import chain as chained
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway import exam as exams
@@ -91,6 +92,7 @@ class Acquire:
         self._profiles: dict[str, ModalityProfile] = {}
         self._chains: dict[tuple[FrameFormat, str], Chain] = {}
         self._recordings: list[Recording] = []
+        self._edges: SimpleQueue[SignalEdge] = SimpleQueue()
         self._cine: Recording | None = None
         profile = self.profile_of(self._settings.profile)
         self._source = Source(
@@ -112,6 +114,7 @@ class Acquire:
         """Answer every press that waits, and end a cine whose exam is no longer in progress."""
         while (request := self._box.spool.requests.take(self._station.name)) is not None:
             self._answer(request)
+        self._tell_edges()
         self._recordings = [each for each in self._recordings if each.is_alive()]
         cine = self._recording()
         if cine is not None and not self._is_running(cine.plan.step):
@@ -126,11 +129,12 @@ class Acquire:
             each.join(END_S)
 
     def watch(self, stop: threading.Event) -> None:
-        """Own the device: fill the ring, and record every edge of the signal."""
+        """Own the device: fill the ring, and hand on every edge of the signal."""
         while not stop.is_set():
             for event in self._source.step(STEP_S):
                 if isinstance(event, SignalEdge):
-                    self._edge(event)
+                    self._edges.put(event)
+                    self._say()
                 elif isinstance(event, FrameLost):
                     self._station.logger.info("%d pictures lost (%s)", event.count, event.why)
                 elif isinstance(event, FormatEdge):
@@ -306,11 +310,12 @@ class Acquire:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(codecs.jpeg(chains.shrink(picture, THUMBNAIL_COLUMNS), PREVIEW_QUALITY))
 
-    def _edge(self, event: SignalEdge) -> None:
-        name = self._station.name
-        text = str(event.error) if event.error is not None else ""
-        self._box.spool.history.add(f"grabber {name}", f"{event.was} to {event.now}", text=text)
-        self._say()
+    def _tell_edges(self) -> None:
+        """Write what the device's thread saw of the signal to the history: that thread never waits for a disk."""
+        while not self._edges.empty():
+            event = self._edges.get()
+            text = str(event.error) if event.error is not None else ""
+            self._box.spool.history.add(f"grabber {self._station.name}", f"{event.was} to {event.now}", text=text)
 
     def _say(self) -> None:
         cine = self._recording()

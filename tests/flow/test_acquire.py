@@ -1,0 +1,337 @@
+"""acquire with a simulated scanner: what is pressed becomes objects, and what goes wrong is said and loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway import exam
+from gateway.clock import SystemClock
+from gateway.config import Destination, Grabber, Paths, Site, Station
+from gateway.model import (
+    Capture,
+    CaptureState,
+    Instance,
+    Patient,
+    PerformedStep,
+    Request,
+    RequestKind,
+    RequestState,
+    Signal,
+)
+from gateway.pixels import chain
+from gateway.profile import modality
+from gateway.service import recording
+from gateway.service.acquire import Acquire
+from gateway.service.compose import Box
+from gateway.service.recording import Station as Place
+from gateway.simulators import viewer
+from gateway.simulators.pictures import Playback, number_of, parse
+from gateway.spool import live
+from gateway.spool.spool import Spool
+
+NAME = "ROOM"
+SCRIPT = "ybr_color,320x240,progressive,yuyv,50,stamp"
+WHO = Patient(patient_id="P1", name="Synthetic^Test")
+SECOND = 1_000_000_000
+RED_MEANS_COLOUR = 3
+
+
+class Room:
+    """One grabber at work in this process, and a person who presses."""
+
+    def __init__(self, folder: Path, script: str = SCRIPT) -> None:
+        self.site = Site(
+            paths=Paths(data=str(folder / "data"), run=str(folder / "run")),
+            station=Station(timezone="Africa/Nairobi"),
+            grabber={
+                NAME: Grabber(device=f"simulator:{script}", profile="simulator-ultrasound", ring_s=3, retrospective_s=1)
+            },
+            destination={"pacs": Destination(host="127.0.0.1", called_ae="PACS")},
+        )
+        self.script = script
+        self.clock = SystemClock()
+        self.spool = Spool.open(self.site.data, self.clock)
+        self.stop = threading.Event()
+        self.open()
+
+    def open(self) -> None:
+        """Start as the service does: first what a dead process left, then the device."""
+        self.stop = threading.Event()
+        place = Place(
+            name=NAME, box=Box(site=self.site, spool=self.spool, clock=self.clock), logger=logging.getLogger("t")
+        )
+        self.acquire = Acquire(place)
+        self.rescued = recording.rescue(place, self.acquire.profile_of)
+        self.thread = threading.Thread(target=self.acquire.watch, args=(self.stop,), daemon=True)
+        self.thread.start()
+        self.until(lambda: self.signal() is Signal.STREAMING)
+
+    def close(self) -> None:
+        self.acquire.end()
+        self.stop.set()
+        self.thread.join()
+
+    def scanner(self, command: str) -> None:
+        """Do something to the scanner, its cable or the grabber."""
+        with (self.site.run / "sim" / NAME).open("w") as pipe:
+            pipe.write(f"{command}\n")
+
+    def signal(self) -> Signal | None:
+        self.acquire.turn()
+        status = live.read_status(self.site.run, NAME)
+        return status.signal if status else None
+
+    def start(self) -> PerformedStep:
+        return exam.start(
+            self.spool, self.clock, station=NAME, modality="US", profile="simulator-ultrasound", patient=WHO
+        )
+
+    def press(self, step: PerformedStep, kind: RequestKind, *, pressed_ns: int | None = None) -> Request:
+        request = exam.press(self.spool, self.clock, kind, step.exam_id, NAME, pressed_ns=pressed_ns)
+        self.acquire.turn()
+        return self.spool.requests.get(request.request_id)
+
+    def until(self, is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+        end = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < end, "it did not happen"
+            self.acquire.turn()
+            time.sleep(0.01)
+
+    def capture(self, step: PerformedStep, number: int) -> Capture:
+        """Wait until a capture is complete."""
+        self.until(lambda: self.spool.captures.get(step.exam_id, number).state is not CaptureState.RECORDING)
+        return self.spool.captures.get(step.exam_id, number)
+
+    def objects(self, step: PerformedStep, number: int) -> list[Instance]:
+        self.capture(step, number)
+        return self.spool.instances.of_capture(step.exam_id, number)
+
+    def pictures(self, instance: Instance) -> np.ndarray:
+        seen = viewer.look(self.spool.blobs.path(instance.blob)).pictures
+        return seen if seen.ndim == RED_MEANS_COLOUR + 1 else np.repeat(seen[..., None], RED_MEANS_COLOUR, axis=3)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    made = Room(tmp_path)
+    yield made
+    made.close()
+    made.spool.close()
+
+
+def numbers(pictures: np.ndarray) -> list[int]:
+    return [number_of(picture) for picture in pictures]
+
+
+def test_a_still_is_the_picture_that_was_on_the_screen_bit_for_bit(room: Room) -> None:
+    step = room.start()
+    request = room.press(step, RequestKind.STILL)
+    assert (request.state, request.capture) == (RequestState.DONE, 1)
+    (instance,) = room.objects(step, 1)
+    (picture,) = room.pictures(instance)
+    playback = Playback(parse(SCRIPT))
+    pixels = chain.build(playback.format, modality("simulator-ultrasound").chain)
+    assert np.array_equal(picture, pixels.run(None, playback.raw(number_of(picture)), None))
+
+
+def test_a_press_gets_the_picture_of_its_own_moment_not_of_its_answer(room: Room) -> None:
+    step = room.start()
+    now_ns = room.clock.monotonic_ns()
+    time.sleep(0.5)
+    early = room.press(step, RequestKind.STILL, pressed_ns=now_ns)
+    late = room.press(step, RequestKind.STILL)
+    first, second = (numbers(room.pictures(room.objects(step, r.capture)[0]))[0] for r in (early, late))
+    assert second - first >= 20
+
+
+def test_a_cine_has_every_picture_between_its_two_presses_in_order(room: Room) -> None:
+    step = room.start()
+    room.press(step, RequestKind.CINE_START)
+    time.sleep(0.6)
+    room.press(step, RequestKind.CINE_STOP)
+    (instance,) = room.objects(step, 1)
+    seen = numbers(room.pictures(instance))
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert len(seen) == instance.frame_count >= 25
+    assert room.capture(step, 1).note == ""
+
+
+def test_the_last_seconds_lie_before_the_press(room: Room) -> None:
+    step = room.start()
+    time.sleep(1.2)
+    room.press(step, RequestKind.RETROSPECTIVE)
+    room.press(step, RequestKind.STILL)
+    (past,) = room.objects(step, 1)
+    (still,) = room.objects(step, 2)
+    seen = numbers(room.pictures(past))
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert 45 <= len(seen) <= 55
+    assert numbers(room.pictures(still))[0] - seen[-1] in {0, 1, 2, 3, 4, 5}
+
+
+def test_dropped_pictures_are_said_and_never_padded(room: Room) -> None:
+    step = room.start()
+    room.press(step, RequestKind.CINE_START)
+    time.sleep(0.3)
+    room.scanner("drop 3")
+    time.sleep(0.5)
+    room.press(step, RequestKind.CINE_STOP)
+    (instance,) = room.objects(step, 1)
+    seen = numbers(room.pictures(instance))
+    assert sorted(set(np.diff(seen))) == [1, 4]
+    assert room.capture(step, 1).note == "Pictures missed: 3."
+
+
+@pytest.mark.parametrize(
+    ("command", "undo", "signal"),
+    [
+        ("unplug", "replug", Signal.ABSENT),
+        ("signal off", "signal on", Signal.NO_SIGNAL),
+        ("cable off", "cable on", Signal.NO_CABLE),
+    ],
+)
+def test_what_ends_the_picture_ends_the_cine_and_keeps_it(room: Room, command: str, undo: str, signal: Signal) -> None:
+    step = room.start()
+    room.press(step, RequestKind.CINE_START)
+    time.sleep(0.4)
+    room.scanner(command)
+    room.until(lambda: room.signal() is signal)
+    (instance,) = room.objects(step, 1)
+    seen = numbers(room.pictures(instance))
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert len(seen) >= 10
+    assert room.capture(step, 1).note.startswith("It ended early: ")
+    lost = room.press(step, RequestKind.STILL)
+    assert lost.state is RequestState.MISSED
+    assert lost.error_code.startswith("G2")
+    room.scanner(undo)
+    room.until(lambda: room.signal() is Signal.STREAMING)
+    assert room.press(step, RequestKind.STILL).state is RequestState.DONE
+
+
+def test_a_change_of_format_ends_the_cine_and_geometries_never_mix(room: Room) -> None:
+    step = room.start()
+    room.press(step, RequestKind.CINE_START)
+    time.sleep(0.4)
+    room.scanner("format 640x480")
+    room.until(lambda: (status := live.read_status(room.site.run, NAME)) is not None and "640x480" in status.picture)
+    (before,) = room.objects(step, 1)
+    assert room.pictures(before).shape[1:3] == (240, 320)
+    assert "It ended early" in room.capture(step, 1).note
+    request = room.press(step, RequestKind.STILL)
+    assert room.pictures(room.objects(step, request.capture)[0]).shape[1:3] == (480, 640)
+
+
+def test_the_end_of_the_exam_ends_its_cine(room: Room) -> None:
+    step = room.start()
+    room.press(step, RequestKind.CINE_START)
+    time.sleep(0.3)
+    exam.complete(room.spool, room.clock, step.exam_id)
+    other = room.start()
+    assert room.capture(step, 1).state in {CaptureState.HELD, CaptureState.RELEASED}
+    assert room.press(other, RequestKind.STILL).state is RequestState.DONE
+    assert {i.exam_id for i in room.spool.instances.of_exam(step.exam_id)} == {step.exam_id}
+    assert len(room.spool.instances.of_exam(other.exam_id)) == 1
+
+
+def test_a_press_older_than_the_ring_is_missed_and_says_so(room: Room) -> None:
+    step = room.start()
+    request = exam.press(
+        room.spool, room.clock, RequestKind.STILL, step.exam_id, NAME, pressed_ns=room.clock.monotonic_ns() - 4 * SECOND
+    )
+    time.sleep(0.1)
+    room.until(lambda: room.spool.requests.get(request.request_id).state is RequestState.MISSED)
+    assert room.spool.captures.of_exam(step.exam_id) == []
+
+
+def test_a_press_for_another_exam_is_missed(room: Room) -> None:
+    first = room.start()
+    request = exam.press(room.spool, room.clock, RequestKind.STILL, first.exam_id, NAME)
+    exam.complete(room.spool, room.clock, first.exam_id)
+    room.start()
+    room.acquire.turn()
+    assert room.spool.requests.get(request.request_id).state is RequestState.MISSED
+
+
+def test_stop_without_a_recording_is_missed(room: Room) -> None:
+    step = room.start()
+    assert room.press(step, RequestKind.CINE_STOP).state is RequestState.MISSED
+
+
+def test_a_second_start_is_missed_and_the_first_goes_on(room: Room) -> None:
+    step = room.start()
+    room.press(step, RequestKind.CINE_START)
+    assert room.press(step, RequestKind.CINE_START).state is RequestState.MISSED
+    time.sleep(0.2)
+    assert room.press(step, RequestKind.CINE_STOP).state is RequestState.DONE
+    assert room.capture(step, 1).state is CaptureState.HELD
+
+
+def test_stopping_the_service_keeps_what_was_being_recorded(room: Room) -> None:
+    step = room.start()
+    room.press(step, RequestKind.CINE_START)
+    time.sleep(0.3)
+    room.close()
+    (instance,) = room.objects(step, 1)
+    assert instance.frame_count >= 10
+    room.open()
+
+
+def test_a_capture_has_a_thumbnail(room: Room) -> None:
+    step = room.start()
+    room.press(step, RequestKind.STILL)
+    room.until(room.spool.thumbnail_path(step.exam_id, 1).exists)
+    assert room.spool.thumbnail_path(step.exam_id, 1).read_bytes().startswith(b"\xff\xd8")
+
+
+def test_the_live_picture_is_made_only_while_somebody_looks(room: Room) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=room.acquire.preview, args=(stop,), daemon=True)
+    thread.start()
+    time.sleep(0.3)
+    assert live.read_preview(room.site.run, NAME) is None
+    live.want(room.site.run, NAME)
+    room.until(lambda: live.read_preview(room.site.run, NAME) is not None)
+    stop.set()
+    thread.join()
+
+
+def test_every_edge_of_the_signal_is_in_the_history(room: Room) -> None:
+    room.scanner("signal off")
+    room.until(lambda: room.signal() is Signal.NO_SIGNAL)
+    said = [(entry.event, entry.text) for entry in room.spool.history.of(f"grabber {NAME}")]
+    assert any(event == "STREAMING to NO_SIGNAL" and text for event, text in said)
+
+
+def test_an_interlaced_source_is_captured_with_both_neighbours(tmp_path: Path) -> None:
+    room = Room(tmp_path, "phantom,720x576,interlaced,uyvy,25")
+    try:
+        step = room.start()
+        time.sleep(0.2)
+        room.press(step, RequestKind.STILL)
+        (picture,) = room.pictures(room.objects(step, 1)[0])
+        playback = Playback(parse(room.script))
+        pixels = chain.build(playback.format, modality("simulator-ultrasound").chain)
+        number = next(
+            n
+            for n in range(1, 200)
+            if np.array_equal(
+                picture, _grey(pixels, pixels.run(playback.raw(n - 1), playback.raw(n), playback.raw(n + 1)))
+            )
+        )
+        assert number > 0
+    finally:
+        room.close()
+        room.spool.close()
+
+
+def _grey(pixels: chain.Chain, rgb: np.ndarray) -> np.ndarray:
+    return np.repeat(pixels.to_grey(rgb)[..., None], 3, axis=2) if pixels.is_grey(rgb) else rgb
