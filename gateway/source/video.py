@@ -262,7 +262,8 @@ class Source:
         if self.signal is not Signal.STREAMING:
             self._edge(Signal.STREAMING, None)
         ring = self._ring_for(whole.format, now_ns)
-        number = ring.put(whole, missing if ring.count else 0)
+        missing = missing if ring.count else 0  # what was lost before the first picture is missing from nothing
+        number = ring.put(whole, missing)
         self.frames += 1
         self._events.append(NewFrame(number=number, captured_ns=whole.captured_ns, missing=missing))
 

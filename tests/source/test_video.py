@@ -161,6 +161,13 @@ def test_a_cine_has_every_picture_once_with_its_gaps(bench):
     }
 
 
+def test_what_was_faulty_before_the_first_picture_is_not_missing_from_it(bench):
+    here = bench(SMALL + ",faults=ees")
+    first = of(NewFrame, here.run(0.5))[0]
+    assert (first.number, first.missing) == (0, 0)
+    assert here.source.faulty == 3
+
+
 def test_a_cine_that_starts_with_a_press_starts_with_the_picture_of_that_moment(bench):
     here = bench()
     here.run(0.5)

@@ -50,6 +50,14 @@ def test_two_fields_of_one_sequence_become_a_picture_with_the_older_ones_time(fi
     assert (whole.format.field, whole.format.height_px, whole.format.frame_bytes) == (order, 4, 12)
 
 
+def test_the_first_field_may_be_handed_back_before_the_second_comes():
+    weaver = Weaver(fmt(Field.ALTERNATE, 2))
+    lent = buffer(TOP, 0, [1, 3])
+    weaver.take(lent)
+    lent.data[:] = 99  # the driver has filled it again
+    assert rows_of(weaver.take(buffer(BOTTOM, 0, [2, 4]))) == [1, 2, 3, 4]
+
+
 def test_the_woven_format_is_the_same_value_each_time():
     weaver = Weaver(fmt(Field.ALTERNATE, 2))
     formats = set()
