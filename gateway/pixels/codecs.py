@@ -128,8 +128,11 @@ def decode(  # noqa: PLR0913  the object's own attributes
         return _typed(_rle_decode(data, wanted), wanted, bits, is_signed=signed)
     stated = streams.checked(data, _NAMES[transfer_syntax_uid], wanted)
     pixels = _decoded(data, transfer_syntax_uid, photometric)
-    if pixels.shape != _shape(wanted):
-        raise CodecError(codec=_NAMES[transfer_syntax_uid], problem=f"it holds {pixels.shape}, not {_shape(wanted)}")
+    if pixels.shape != _shape(wanted) or pixels.dtype.kind not in "iu" or pixels.dtype.itemsize * 8 > bits:
+        raise CodecError(
+            codec=_NAMES[transfer_syntax_uid],
+            problem=f"it holds {pixels.dtype} {pixels.shape}, not {bits} bits {_shape(wanted)}",
+        )
     return _typed(pixels, wanted, stated.bits, is_signed=signed)
 
 
@@ -182,7 +185,9 @@ def _encoded(pixels: Pixels, compression: str, bits: int) -> bytes | bytearray:
         case "rle":
             return _rle_encode(pixels)
         case "jpeg-ls":
-            return _called(compression, imagecodecs.jpegls_encode, pixels)
+            return _called(
+                compression, imagecodecs.jpegls_encode, pixels, out=4 * pixels.nbytes + 4096
+            )  # T.87: LIMIT bits each
         case "jpeg-lossless":
             options: dict[str, object] = {"lossless": True, "predictor": 1, "bitspersample": bits}
             return _called(compression, imagecodecs.jpeg8_encode, pixels, **options)
@@ -196,18 +201,16 @@ def _encoded(pixels: Pixels, compression: str, bits: int) -> bytes | bytearray:
 def _decoded(data: bytes, uid: str, photometric: str) -> Pixels:
     name = _NAMES[uid]
     if uid in JPEG_DCT:
-        space = {"": None, "RGB": "RGB"}.get(photometric, "YCBCR" if photometric.startswith("YBR") else None)
-        pixels = _called(name, imagecodecs.jpeg8_decode, data, colorspace=space)
+        spaces = _JPEG_SPACES.get(photometric[:3], {})
+        pixels = _called(name, imagecodecs.jpeg8_decode, data, **spaces)
     elif uid in JPEG_LOSSLESS:
         pixels = _called(name, imagecodecs.jpeg8_decode, data)
     elif uid in JPEG_LS:
         pixels = _called(name, imagecodecs.jpegls_decode, data)
-    elif uid in JPEG_2000:
+    elif uid in JPEG_2000 | HTJ2K:  # OpenJPEG for both: OpenJPH is twice as fast, and dies of a hostile stream
         pixels = _called(name, imagecodecs.jpeg2k_decode, data, numthreads=1)
-    elif uid in HTJ2K:
-        pixels = _called(name, imagecodecs.htj2k_decode, data)
     else:
-        pixels = _called(name, imagecodecs.jpegxl_decode, data, numthreads=1)
+        pixels = _called(name, imagecodecs.jpegxl_decode, data, index=0, numthreads=1)
     return np.asarray(pixels)
 
 
@@ -221,7 +224,10 @@ def _typed(pixels: Pixels, wanted: streams.Header, precision: int, *, is_signed:
 
 
 def _native(data: bytes, wanted: streams.Header, order: str, *, is_signed: bool, is_planar: bool) -> Pixels:
-    """Return the samples as they lie (PS3.5 8.1): interleaved, or plane after plane; one byte of padding is allowed."""
+    """Return the samples as they lie (PS3.5 8.1): interleaved, or plane after plane; one byte of padding is allowed.
+
+    Big endian swaps the bytes of 16-bit samples only: 8-bit samples are taken to be OB.
+    """
     if not 0 <= len(data) - wanted.size_bytes <= 1:
         raise CodecError(codec="native", problem=f"a frame has {len(data)} bytes instead of {wanted.size_bytes}")
     kind = np.dtype(f"{order}{'i' if is_signed else 'u'}{wanted.bits // 8}")
@@ -261,15 +267,23 @@ def _rle_decode(data: bytes, wanted: streams.Header) -> Pixels:
 
 
 def _unpacked(segment: bytes, count: int) -> Pixels:
-    """Return the first `count` bytes of a PackBits segment; what follows them is padding."""
+    """Return the `count` bytes of a PackBits segment; one of padding may follow."""
     found = np.frombuffer(_called("rle", imagecodecs.packbits_decode, segment), np.uint8)
-    if found.size < count:
-        raise CodecError(codec="rle", problem=f"a segment ends after {found.size} of {count} bytes")
+    if not 0 <= found.size - count <= 1:
+        raise CodecError(codec="rle", problem=f"a segment holds {found.size} bytes instead of {count}")
     return found[:count]
 
 
 _REFUSALS = (ValueError, TypeError, RuntimeError, MemoryError, OverflowError, struct.error)
 """What imagecodecs raises; its own errors are RuntimeErrors."""
+
+_JPEG_SPACES: Mapping[str, dict[str, object]] = MappingProxyType(
+    {
+        "RGB": {"colorspace": "RGB", "outcolorspace": "RGB"},
+        "YBR": {"colorspace": "YCBCR", "outcolorspace": "RGB"},
+    }
+)
+"""What libjpeg is told of the components, by the first letters of PhotometricInterpretation; else it looks at the markers."""
 
 _NAMES: Mapping[str, str] = MappingProxyType(
     {

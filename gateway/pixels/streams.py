@@ -40,7 +40,7 @@ def checked(data: bytes, name: str, wanted: Header) -> Header:
             codec=name,
             problem=f"the stream says {_in_words(stated)}, the object {_in_words(wanted)}",
         )
-    if name != "JPEG XL" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+    if name != "JPEG XL" and not data.rstrip(b"\0\xff").endswith(b"\xff\xd9"):
         raise CodecError(codec=name, problem="its end is missing")
     return stated
 
