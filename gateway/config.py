@@ -35,8 +35,11 @@ class Station(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ae_title: AETitle = "GATEWAY"
     """Our AE title, when we call and when we are called."""
     institution_name: str = ""
+    """InstitutionName in every object made here, where the profile does not state another."""
     institution_address: str = ""
+    """InstitutionAddress, as above."""
     department_name: str = ""
+    """InstitutionalDepartmentName, as above."""
     timezone: str = "UTC"
     """IANA name ("Africa/Nairobi"): dates and times in objects are local time, with TimezoneOffsetFromUTC."""
     language: Literal["en", "fr", "zh"] = "en"
@@ -78,7 +81,7 @@ class Grabber(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[grabber.NAME]: one video source, and the modality behind it."""
 
     device: str
-    """`/dev/v4l/by-path/...`, or `simulator:SCRIPT` (see `gateway.simulators.grabber`)."""
+    """`/dev/gateway/video-...` or `/dev/v4l/by-path/...`; or `simulator:SCRIPT` (see `gateway.simulators.pictures`)."""
     profile: str
     """Name of a file in hw/modalities/ (without .toml)."""
     ring_s: Annotated[float, Meta(ge=1, le=60)] = 12.0
@@ -91,7 +94,7 @@ class SerialPort(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[serial.NAME]: one serial line, and the instrument on it."""
 
     device: str
-    """`/dev/serial/by-path/...`, or a pty of a simulator."""
+    """`/dev/gateway/serial-...` or `/dev/serial/by-path/...`; or a pty of a simulator."""
     instrument: str
     """Name of a file in hw/instruments/ (without .toml)."""
     station: str = ""
@@ -102,9 +105,13 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """[destination.NAME]: who must receive."""
 
     kind: Literal["dicom"] = "dicom"
+    """How it is reached: DICOM, by C-STORE."""
     host: str
+    """Its name or IP address."""
     port: Port = 104
+    """Where it listens."""
     called_ae: AETitle
+    """Its AE title."""
     calling_ae: OtherAETitle = ""
     """Ours, when this peer knows us by another name than station.ae_title."""
     modalities: tuple[str, ...] = ()
@@ -119,16 +126,23 @@ class Worklist(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[worklist]: the RIS that says what is ordered (Modality Worklist, C-FIND)."""
 
     host: str
+    """Its name or IP address."""
     port: Port = 104
+    """Where it listens."""
     called_ae: AETitle
+    """Its AE title."""
     calling_ae: OtherAETitle = ""
+    """Ours, when the RIS knows us by another name than station.ae_title."""
     station_ae_title: OtherAETitle = ""
     """Ask only for steps scheduled at this AE title; empty: any."""
     modality: str = ""
     """Ask only for this modality; empty: any."""
     days_before: Annotated[int, Meta(ge=0)] = 1
+    """Ask for steps scheduled since so many days ago."""
     days_after: Annotated[int, Meta(ge=0)] = 1
+    """And until so many days ahead."""
     interval_s: Annotated[float, Meta(ge=5)] = 60.0
+    """How often the RIS is asked; between, and while it is down, the last list stays."""
     character_set: str = ""
     """What the RIS means when it names none ("GB18030", "ISO_IR 100"); empty: UTF-8, or else Latin-1."""
 
@@ -137,6 +151,7 @@ class AllowedPeer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """[listen.allow.NAME]: one modality that may send to us."""
 
     ae_title: AETitle
+    """The AE title that it calls with."""
     address: str
     """IP address or network ("10.1.2.3", "10.1.2.0/24")."""
 
@@ -145,12 +160,16 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[listen]: the Storage SCP for modalities that speak DICOM."""
 
     is_enabled: bool = True
+    """Whether anybody is listened to."""
     host: str = "0.0.0.0"  # noqa: S104  a modality calls from the network; the allow-list is on by default
+    """The address to listen at; 0.0.0.0: every one of this box."""
     port: Port = 11112
+    """The port to listen at; one below 1024 needs a drop-in for the unit (see firmware-config/)."""
     allow: dict[str, AllowedPeer] = {}
     is_open_to_all: bool = False
     """Accept any caller: for commissioning only."""
     max_associations: Annotated[int, Meta(ge=1, le=100)] = 10
+    """More callers at once are told to come later."""
     idle_s: Annotated[float, Meta(ge=1)] = 60.0
     """An association in which next to nothing comes for so long is aborted."""
 
@@ -159,7 +178,9 @@ class Panel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[panel]: the technologist's web panel."""
 
     host: str = "127.0.0.1"
+    """The address to serve at; loopback: only the screen on this box."""
     port: Port = 8080
+    """The port to serve at."""
     session_minutes: Annotated[int, Meta(ge=1)] = 30
     """A person who does nothing for so long must sign in again; never during an exam in progress."""
     is_kiosk_enabled: bool = True

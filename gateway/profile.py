@@ -29,6 +29,7 @@ class VideoInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[input]: what the modality puts out."""
 
     connector: Literal["composite", "s-video", "component", "vga", "dvi", "hdmi", "sdi"]
+    """The kind of cable: selects the input of a grabber whose name fits."""
     standards: tuple[str, ...]
     """In words, best first: "PAL 625/50i", "NTSC 525/60i", "1280x720p60", "any"."""
     input_name: str = ""
@@ -36,19 +37,20 @@ class VideoInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pixel_formats: tuple[str, ...] = ("UYVY", "YUYV")
     """Fourccs to ask for, best first."""
     top_field_first: bool | None = None
-    """Only where the installer has confirmed it; None: by the standard (PAL top, NTSC bottom)."""
+    """Only where the installer has confirmed it; else by the standard (PAL top, NTSC bottom)."""
 
 
 class PixelChain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[chain]: what is done to the pixels, in this order; every step is written in the object."""
 
     crop: Rectangle | None = None
+    """[x, y, width, height] of what is kept, in pixels of the whole picture, origin top left."""
     deinterlace: Literal["auto", "none", "weave", "bob", "motion_adaptive"] = "auto"
     """auto: none for progressive video, motion_adaptive for interlaced."""
     grey: Literal["auto", "always", "never"] = "auto"
     """auto: MONOCHROME2 when the whole capture is truly grey."""
     mask: tuple[Rectangle, ...] = ()
-    """Filled with black, after the crop but in source coordinates: burned-in names."""
+    """Areas filled with black, each as `crop` is, in pixels of the whole picture: burned-in names."""
     mask_covers_all_text: bool = False
     """The installer states that nothing that identifies the patient is visible outside the mask."""
 
@@ -57,6 +59,7 @@ class ObjectKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """[object]: which DICOM objects its pictures become."""
 
     modality: str
+    """Modality (0008,0060): "US", "XA", "ES", ..."""
     still: Literal["us", "sc"] = "sc"
     """us: Ultrasound Image; sc: Secondary Capture."""
     cine: Literal["us", "sc"] = "sc"
@@ -66,19 +69,24 @@ class ObjectKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     compression: Literal["none", "rle", "jpeg-ls", "jpeg2000", "htj2k"] = "htj2k"
     """All lossless. The stored form; a destination that refuses it gets another lossless one."""
     body_part_examined: str = ""
+    """BodyPartExamined, where it is always the same (PS3.16 annex L)."""
     series_description: str = ""
+    """SeriesDescription."""
 
 
 class ModalityProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """hw/modalities/NAME.toml"""
 
     name: str
+    """The file's name without .toml; need not be written."""
     title: str
+    """What a person reads."""
     sources: tuple[str, ...]
     """Where what is stated here comes from: manuals by title and page; or "to be confirmed on site"."""
     confirm: tuple[str, ...] = ()
     """What the installer must confirm, in words."""
     equipment: Equipment = Equipment()
+    """Who made the modality: from its plate. Every object states it."""
     input: VideoInput
     chain: PixelChain = PixelChain()
     object: ObjectKind
@@ -88,10 +96,15 @@ class SerialSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """[line]: RS-232 parameters."""
 
     baud: int = 9600
+    """Bits in a second."""
     data_bits: Literal[7, 8] = 8
+    """Bits of a character."""
     parity: Literal["N", "E", "O"] = "N"
+    """None, even or odd."""
     stop_bits: Literal[1, 2] = 1
+    """Bits between two characters."""
     handshake: Literal["none", "rts/cts", "dtr/dsr", "xon/xoff"] = "none"
+    """How one end stops the other."""
 
 
 class Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,29 +113,41 @@ class Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pattern: str
     """Python `re`, on the decoded line; named group `value`, optional `unit`."""
     concept: Code
+    """What the value is: code, scheme and meaning (PS3.16)."""
     unit: Code | None = None
+    """Its unit where the line states none (UCUM); without one the value is text."""
     decimal_separator: Literal[".", ","] = "."
+    """What stands before the decimals."""
     units: dict[str, Code] = {}
     """What the text of group `unit` means, where the instrument states it."""
     low: float | None = None
+    """The smallest plausible value."""
     high: float | None = None
-    """Outside these the value is kept, marked and shown."""
+    """The greatest. A value outside is kept, marked and shown."""
 
 
 class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """hw/instruments/NAME.toml"""
 
     name: str
+    """The file's name without .toml; need not be written."""
     title: str
+    """What a person reads."""
     sources: tuple[str, ...]
+    """As in a modality."""
     confirm: tuple[str, ...] = ()
+    """As in a modality."""
     kind: Literal["plain_line"]
+    """The dialect: plain_line reads printed lines by regular expressions."""
     cable: str = ""
     """Name of a file in hw/cables/ (without .toml): what goes between the box and the instrument."""
     equipment: Equipment = Equipment()
+    """Who made the instrument: from its plate."""
     line: SerialSettings = SerialSettings()
     encoding: str = "ascii"
+    """Character encoding of the lines, by Python's name for it."""
     terminator: str = "\r\n"
+    """What ends a line."""
     record_end: str = ""
     """A line that ends one set of readings; empty: only a pause ends it."""
     idle_ends_record_ms: int = 500
@@ -145,11 +170,17 @@ class Cable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """hw/cables/NAME.toml"""
 
     name: str
+    """The file's name without .toml; need not be written."""
     title: str
+    """What a person reads."""
     sources: tuple[str, ...]
+    """As in a modality."""
     confirm: tuple[str, ...] = ()
+    """As in a modality."""
     box_connector: str
+    """What it has at the gateway's end."""
     equipment_connector: str
+    """What it has at the other end."""
     wire: tuple[Wire, ...]
 
 

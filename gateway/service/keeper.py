@@ -1,11 +1,13 @@
 """keeper: puts right what the dead left, releases what may leave, rewrites headers, purges, checkpoints, asks the RIS.
 
 The only service that checkpoints. Each task is a function of its own with its own pace; one that fails is said and tried
-again at its next turn, and never keeps the others from theirs.
+again later, and never keeps the others from theirs. The RIS is asked in a thread of its own: one that does not answer
+holds up nobody's release.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,18 +16,18 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from gateway import config
 from gateway import profile as profiles
-from gateway.errors import BlobCorrupt, GatewayError, PeerError
+from gateway.errors import BlobCorrupt, BlobMissing, GatewayError, PeerError
 from gateway.model import CaptureKind
 from gateway.objects import revise
-from gateway.service import log, notify
+from gateway.service import log, notify, unit
 from gateway.service.bell import ring
 from gateway.service.compose import Box, Segment, words
 from gateway.source import worklist
+from gateway.spool.instances import payload_of
 
 if TYPE_CHECKING:
-    import threading
-
     from gateway.clock import Clock
     from gateway.config import Site
     from gateway.model import Equipment, Instance, PerformedStep
@@ -40,7 +42,12 @@ TAKE_BACK_S: Final = 5.0
 ROOM_S: Final = 10.0
 PURGE_S: Final = 60.0
 CLOCK_S: Final = 5.0
+NOTE_S: Final = 60.0
 ASK_S: Final = 0.5
+AFTER_TROUBLE_S: Final = 30.0
+"""A task that failed is not tried sooner: its trouble is rarely over in a second."""
+PARTING_S: Final = 2.0
+BY: Final = "keeper"
 
 
 class Task(Struct):
@@ -56,15 +63,19 @@ def serve(site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: B
     """Recover, then keep the box in order until told to stop."""
     box = Box(site=site, spool=spool, clock=clock)
     recover(box)
-    tasks = _tasks(site)
+    show_configuration(box)
+    asker = threading.Thread(target=ask_on, args=(box, stop), name="worklist", daemon=True)
+    asker.start()
+    tasks = _tasks()
     watchdog = notify.Watchdog()
     notify.ready()
     while not stop.is_set():
         watchdog.alive()
         for task in tasks:
-            _turn(task, box)
+            turn(task, box)
         bell.wait(ASK_S)
     checkpoint(box)
+    asker.join(PARTING_S)
 
 
 def recover(box: Box) -> None:
@@ -72,11 +83,22 @@ def recover(box: Box) -> None:
     recovered = box.spool.recover()
     if recovered.deliveries or recovered.quarantined or recovered.flagged:
         box.spool.history.add(
-            "keeper",
+            BY,
             "recovered",
             text=f"{recovered.deliveries} deliveries given back, {recovered.quarantined} files quarantined, "
             f"{recovered.flagged} objects missing or damaged",
         )
+
+
+def show_configuration(box: Box) -> None:
+    """Show in Health which files of the panel are not used as they are, and take off what has been mended."""
+    subject = "configuration"
+    wrong = config.left_out(box.site)
+    for trouble in box.spool.troubles.all():
+        if trouble.subject == subject and trouble.text not in {str(error) for error in wrong}:
+            box.spool.troubles.clear(trouble.trouble_id, BY)
+    for error in wrong:
+        box.spool.troubles.add(subject, error)
 
 
 def take_back(box: Box) -> None:
@@ -92,12 +114,21 @@ def release(box: Box) -> None:
 
 
 def bring_up_to_date(box: Box) -> None:
-    """Rewrite the header of every held object that was made before its exam was identified or its time confirmed."""
+    """Rewrite the header of every held object that was made before its exam was identified or its time confirmed.
+
+    One that cannot be rewritten stays held, is shown, and keeps none of the others from it; raises the first such error.
+    """
+    failed: list[GatewayError] = []
     for instance in box.spool.instances.behind_identity():
         try:
             _rewrite(box, instance)
-        except BlobCorrupt as error:
-            box.spool.instances.flag(instance.sop_instance_uid, error)
+        except (BlobCorrupt, BlobMissing) as error:
+            box.spool.instances.flag(payload_of(instance), error)
+        except GatewayError as error:
+            box.spool.troubles.add(payload_of(instance), error)
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def checkpoint(box: Box) -> None:
@@ -109,21 +140,47 @@ def purge(box: Box) -> None:
     """Remove what everybody has and whose retention has passed (law 3)."""
     retention = timedelta(days=box.site.spool.retention_days)
     for instance in box.spool.instances.purgeable(box.clock.now(), retention):
-        payload = f"{instance.sop_instance_uid}#{instance.variant}" if instance.variant else instance.sop_instance_uid
-        box.spool.instances.purge(payload)
+        box.spool.instances.purge(payload_of(instance))
 
 
-def watch_room(box: Box) -> None:
-    """Give the ballast back its place when there is room again; say when there is little."""
-    room = box.spool.quota.room()
-    if not room.is_low:
-        box.spool.quota.restore_ballast()
+class RoomWatch:
+    """Gives the ballast back its place when there is room again, and writes into the history when room gets low, and when it is back."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet; a box that starts with little room says so."""
+        self._is_low = False
+
+    def __call__(self, box: Box) -> None:
+        """Measure."""
+        room = box.spool.quota.room()
+        if not room.is_low:
+            box.spool.quota.restore_ballast()
+        if room.is_low != self._is_low:
+            self._is_low = room.is_low
+            event = "room is low: new work is refused" if room.is_low else "there is room again"
+            box.spool.history.add("disk", event, text=f"{room.free_bytes // 1_000_000} MB free")
 
 
 def watch_clock(box: Box) -> None:
     """Date this boot's exams once the clock can be trusted (law 6)."""
     if dated := box.spool.exams.date_doubtful():
         box.spool.history.add("keeper", "dated", text=f"{dated} exams that had begun with a doubtful clock")
+
+
+def note_time(box: Box) -> None:
+    """Write down how late it is, while that is certain: no later start believes a clock that shows less (law 6)."""
+    if not box.clock.doubt():
+        unit.note_time(box.site.data, box.clock.now())
+
+
+def ask_on(box: Box, stop: threading.Event) -> None:
+    """Ask the RIS again and again, in a thread of its own, until `stop` is set."""
+    if box.site.worklist is None:
+        return
+    task = Task("worklist", box.site.worklist.interval_s, ask_worklist)
+    while not stop.is_set():
+        turn(task, box)
+        stop.wait(ASK_S)
 
 
 def ask_worklist(box: Box) -> None:
@@ -139,28 +196,32 @@ def ask_worklist(box: Box) -> None:
         box.spool.worklist.failure(str(error))
 
 
-def _tasks(site: Site) -> list[Task]:
-    tasks = [
-        Task("release", RELEASE_S, release),
-        Task("identity", IDENTITY_S, bring_up_to_date),
-        Task("checkpoint", CHECKPOINT_S, checkpoint),
-        Task("clock", CLOCK_S, watch_clock),
-        Task("take back", TAKE_BACK_S, take_back),
-        Task("room", ROOM_S, watch_room),
-        Task("purge", PURGE_S, purge),
-    ]
-    return [*tasks, Task("worklist", site.worklist.interval_s, ask_worklist)] if site.worklist else tasks
-
-
-def _turn(task: Task, box: Box) -> None:
-    """Do a task whose time has come; what fails is said, and done again at its next turn."""
+def turn(task: Task, box: Box) -> None:
+    """Do a task whose time has come; what fails is said, and done again a while later."""
     if time.monotonic() < task.due_s:
         return
     task.due_s = time.monotonic() + task.every_s
     try:
         task.work(box)
     except GatewayError as error:
-        log.of("keeper").warning("%s: %s", task.name, error, extra={"CODE": error.code})
+        log.of(BY).warning("%s: %s", task.name, error, extra={"CODE": error.code})
+        task.due_s = time.monotonic() + max(task.every_s, AFTER_TROUBLE_S)
+    except Exception:  # noqa: BLE001  the top of the loop: a mistake of ours in one task must not end the others
+        log.of(BY).exception("%s stumbled", task.name)
+        task.due_s = time.monotonic() + max(task.every_s, AFTER_TROUBLE_S)
+
+
+def _tasks() -> list[Task]:
+    return [
+        Task("release", RELEASE_S, release),
+        Task("identity", IDENTITY_S, bring_up_to_date),
+        Task("checkpoint", CHECKPOINT_S, checkpoint),
+        Task("clock", CLOCK_S, watch_clock),
+        Task("take back", TAKE_BACK_S, take_back),
+        Task("room", ROOM_S, RoomWatch()),
+        Task("time", NOTE_S, note_time),
+        Task("purge", PURGE_S, purge),
+    ]
 
 
 def _rewrite(box: Box, instance: Instance) -> None:

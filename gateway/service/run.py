@@ -72,7 +72,11 @@ class Services:
 
     def _start(self, name: str) -> Program:
         arguments = [sys.executable, "-m", "gateway", "--config", str(self._config), "service", name]
-        return Program(arguments, self._say, {**os.environ, "PYTHONUNBUFFERED": "1"})
+
+        def hear(line: str) -> None:
+            self._say(line if line.startswith(f"{name}: ") else f"{name}: {line}")
+
+        return Program(arguments, hear, {**os.environ, "PYTHONUNBUFFERED": "1"})
 
 
 class _Child:

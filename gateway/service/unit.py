@@ -2,32 +2,37 @@
 
 A service is a function `serve(site, spool, clock, stop, bell)` that reads like a recipe; `run_unit` gives it these and
 sees to the rest: one instance only (`<data>/locks/<name>`), SIGTERM and SIGINT set `stop` and ring the bell, an error
-with a name ends the process with a sentence in the log and status 1, and AlreadyRunning with status 3.
+with a name ends the process with a sentence in the log and status 1, AlreadyRunning with status 3, and a mistake of ours
+with status 4 and the place where it happened, without anybody's values.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
+import logging
 import signal
 import threading
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.clock import Clock, SystemClock
 from gateway.errors import AlreadyRunning, GatewayError
 from gateway.service import log, notify
 from gateway.service.bell import Bell
+from gateway.spool.lock import ServiceLock
 from gateway.spool.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from gateway.config import Site
 
 EXIT_FAILED = 1
 EXIT_ALREADY_RUNNING = 3
+EXIT_OUR_MISTAKE = 4
+SEEN = "seen"
+"""`<data>/seen`: the latest time that was certain. An engineer may remove it after a clock that was wrong ahead."""
 _MB = 1 << 20
 
 
@@ -35,35 +40,22 @@ def run_unit(name: str, site: Site, serve: Callable[[Site, Spool, Clock, threadi
     """Run one service until it is told to stop; return the exit status of the process."""
     logger = log.setup(name)
     try:
-        with only_one(site.data, name), opened(site) as (spool, clock), Bell(site.run, name) as bell:
+        with ServiceLock(site.data / "locks", name), opened(site) as (spool, clock), Bell(site.run, name) as bell:
             serve(site, spool, clock, stop_on_signals(bell), bell)
             notify.stopping()
-    except AlreadyRunning as error:
-        logger.error("%s %s", error, error.hint, extra={"CODE": error.code})
-        return EXIT_ALREADY_RUNNING
     except GatewayError as error:
-        logger.error("%s %s", error, error.hint, extra={"CODE": error.code})
-        return EXIT_FAILED
+        _say(logger, error)
+        return EXIT_ALREADY_RUNNING if isinstance(error, AlreadyRunning) else EXIT_FAILED
+    except Exception:
+        logger.exception("the service stumbled, and is started again")
+        return EXIT_OUR_MISTAKE
     return 0
-
-
-@contextmanager
-def only_one(data: Path, name: str) -> Iterator[None]:
-    """Hold the lock of a service. Raises AlreadyRunning, which names the process that holds it."""
-    path = data / "locks" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        _take(descriptor, name)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
 def opened(site: Site) -> Iterator[tuple[Spool, Clock]]:
     """Open the spool of a site, with the clock that its configuration trusts."""
-    clock = SystemClock(needs_ntp=site.clock.trust == "ntp")
+    clock = clock_of(site)
     spool = Spool.open(
         site.data, clock, ballast_bytes=site.spool.ballast_mb * _MB, keep_free_bytes=site.spool.keep_free_mb * _MB
     )
@@ -71,6 +63,28 @@ def opened(site: Site) -> Iterator[tuple[Spool, Clock]]:
         yield spool, clock
     finally:
         spool.close()
+
+
+def clock_of(site: Site) -> Clock:
+    """Return the clock that a site's configuration trusts: never one that shows less than what was noted before."""
+    return SystemClock(needs_ntp=site.clock.trust == "ntp", seen_at=seen_at(site.data))
+
+
+def seen_at(data: Path) -> datetime | None:
+    """Return the latest time that was noted on this box; None when none was, or when the note cannot be read."""
+    try:
+        found = datetime.fromisoformat((data / SEEN).read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        return None
+    return found if found.tzinfo else None
+
+
+def note_time(data: Path, now: datetime) -> None:
+    """Note how late it is; a note that a power cut tears counts as none."""
+    path = data / SEEN
+    fresh = path.with_name(f".{SEEN}")
+    fresh.write_text(f"{now.isoformat(timespec='seconds')}\n", encoding="ascii")
+    fresh.replace(path)
 
 
 def stop_on_signals(bell: Bell) -> threading.Event:
@@ -86,11 +100,6 @@ def stop_on_signals(bell: Bell) -> threading.Event:
     return stop
 
 
-def _take(descriptor: int, name: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        owner = os.read(descriptor, 20).decode("ascii", errors="replace").strip() or "?"
-        raise AlreadyRunning(service=name, pid=owner) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+def _say(logger: logging.Logger, error: GatewayError) -> None:
+    logger.error("%s %s", error, error.hint, extra={"CODE": error.code})
+    notify.status(str(error))

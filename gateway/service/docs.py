@@ -1,0 +1,148 @@
+"""What the code says of itself to the pages of docs/ that are printed, never written: a test fails when one is stale.
+
+The reference of the configuration and of profiles comes from the structs (reference.py), the errors from their classes,
+the states from their table, the commands from click, the conformance statement from what composes, negotiates and judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway import errors
+from gateway.service import reference
+
+if TYPE_CHECKING:
+    import click
+
+PRINTED: Final = "Printed by `gateway docs`; a test fails when this page is stale."
+WIDTH: Final = 100
+ROOMS: Final = {
+    "0": "Not named yet",
+    "1": "Configuration and clock",
+    "2": "Devices and sources",
+    "3": "Pixels and objects",
+    "4": "Spool",
+    "5": "Wire and delivery",
+    "6": "Exam and panel",
+    "7": "Services",
+}
+RETRIES: Final = {"now": "at once", "later": "by itself, later", "never": "no"}
+
+
+def pages(commands: click.Group) -> dict[str, str]:
+    """Return every printed page, by its path in the project; `commands` is the command `gateway`."""
+    from gateway.spool import states
+
+    return {
+        "docs/configuration.md": configuration(),
+        "docs/profiles.md": profiles(),
+        "docs/errors.md": errors_page(),
+        "docs/cli.md": command_line(commands),
+        "docs/states.md": states.as_markdown(),
+        "docs/conformance.md": conformance(),
+        "firmware-config/etc/gateway/gateway.toml": reference.example(),
+    }
+
+
+def write(root: Path, commands: click.Group) -> list[str]:
+    """Write the pages that are not as they must be; return their paths."""
+    printed = pages(commands)
+    stale = [name for name, text in printed.items() if not _is_fresh(root / name, text)]
+    for name in stale:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(printed[name], encoding="utf-8")
+    return stale
+
+
+def configuration() -> str:
+    """Return the reference of every key of gateway.toml."""
+    return _page(
+        "Configuration",
+        """Read in this order, later over earlier, table by table: `/etc/gateway/gateway.toml` (or `--config`, or
+`$GATEWAY_CONFIG`), `conf.d/*.toml` beside it, and `<data>/conf.d/*.toml`, which the panel writes. `gateway check` finds
+every mistake; `gateway config --changes` prints what this site changed. A mistake in the first two stops the box with a
+sentence; a file of the panel that is damaged is left out, its last good copy is used, and Health says so.""",
+        reference.configuration(),
+    )
+
+
+def profiles() -> str:
+    """Return the reference of every key of the files in hw/."""
+    return _page(
+        "Profiles",
+        """One TOML file each, in a site's own folder (`paths.profiles`) or in the shipped `hw/`, whose README says how to
+add one in an evening.""",
+        reference.profiles(),
+    )
+
+
+def errors_page() -> str:
+    """Return every error by its code: what is said, what to do, who must act, and whether it is tried again."""
+    lines: list[str] = []
+    room = ""
+    for code, error in errors.by_code().items():
+        if error.__module__ != errors.__name__:
+            continue
+        if code[1] != room:
+            room = code[1]
+            lines += ["", f"## G{room} {ROOMS[room]}", ""]
+            lines += ["| code | what is said | what to do | who acts | tried again |", "|---|---|---|---|---|"]
+        name, again = f"{code} `{error.__name__}`", RETRIES[error.retry]
+        lines.append(f"| {name} | {error.sentence()} | {error.hint} | {error.act} | {again} |")
+    return _page(
+        "Errors",
+        """Every sentence that the gateway says when something fails, by its code: a code is never used twice. `{names}`
+stand for facts; a fact is never a patient's name, birth date, ID or accession number.""",
+        "\n".join(lines).lstrip(),
+    )
+
+
+def command_line(commands: click.Group) -> str:
+    """Return the help of every command."""
+    text = "\n".join(_help(commands, "gateway", None))
+    return _page("Commands", "What a person types. `--json` is on everything that prints facts.", text)
+
+
+def _help(command: click.Command, name: str, above: click.Context | None) -> Iterator[str]:
+    import click
+
+    context = click.Context(command, info_name=name, parent=above, terminal_width=WIDTH, max_content_width=WIDTH)
+    yield from (f"## {context.command_path}", "", "```", command.get_help(context), "```", "")
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            yield from _help(command.commands[inner], inner, context)
+
+
+def conformance() -> str:
+    """Return the DICOM conformance statement (PS3.2 annex A)."""
+    from gateway.objects import statement as of_objects
+    from gateway.wire.dimse import statement as of_network
+
+    return _page(
+        "DICOM conformance statement",
+        """The gateway makes objects from the video and the serial lines of a modality, receives objects from modalities
+that speak DICOM, keeps both, and delivers them. It asks a RIS for the worklist.""",
+        "\n".join((of_network.as_markdown(), *_forms(), of_objects.as_markdown())),
+    )
+
+
+def _page(title: str, words: str, body: str) -> str:
+    return f"# {title}\n\n{PRINTED}\n\n{words}\n\n{body.rstrip()}\n"
+
+
+def _is_fresh(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def _forms() -> Iterator[str]:
+    from gateway.forward import forms
+    from gateway.wire.dimse import names
+
+    yield from ("### Forms of an object", "", "An image that is stored in the first column is offered in:", "")
+    yield from ("| stored | offered, fewest bytes first |", "|---|---|")
+    for stored in (*forms.SHARE, forms.JPEG_BASELINE, forms.JPEG_2000_LOSSY):
+        offered = forms.in_order(stored, forms.offered(stored, is_image=True))
+        yield f"| {names.name(stored)} | {', '.join(names.name(uid) for uid in offered)} |"
+    yield ""
