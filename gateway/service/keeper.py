@@ -225,9 +225,13 @@ def _tasks() -> list[Task]:
 
 
 def _rewrite(box: Box, instance: Instance) -> None:
-    """Write one object again with the words of its exam as it is now; its pixels are copied byte for byte."""
+    """Write one object again with the words of its exam as it is now; its pixels are copied byte for byte.
+
+    It is read whole and compared with its digest first: a new digest must never hide that the disk has changed a pixel.
+    """
     if instance.exam_id is None:
         return
+    box.spool.blobs.verify(instance.blob)
     step = box.spool.exams.get(instance.exam_id)
     with box.spool.blobs.part(instance.size_bytes) as part:
         written = revise.write(

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 
 from systemd import journal
@@ -18,6 +19,7 @@ from systemd import journal
 from gateway.errors import GatewayError
 
 FIELDS = ("EXAM", "DELIVERY", "DESTINATION", "CODE")
+"""What stands beside SERVICE."""
 QUIET = ("pynetdicom", "pydicom", "py.warnings", "flask", "werkzeug", "gunicorn")
 """Libraries that may quote values: heard only when nothing works at all."""
 
@@ -39,21 +41,40 @@ class OneLine(logging.Formatter):
         return "\n".join(where(ei[1])) if ei[1] is not None else ""
 
 
-class JournalFields(journal.JournalHandler):  # type: ignore[misc]  # systemd-python ships no types
-    """The journal's own handler, which would send the exception itself and the arguments of the line."""
+class JournalFields(logging.Handler):
+    """Sends the sentence and our fields to the journal (systemd.journal-fields(7)).
+
+    systemd-python's own handler would send the exception itself, and the arguments of the line.
+    """
+
+    def __init__(self, service: str, send: Callable[..., object] = journal.send) -> None:
+        """`send` is sd_journal_send(3)."""
+        super().__init__()
+        self._service = service
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send the sentence, the fields, and the place as text."""
-        plain = logging.makeLogRecord({**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None})
-        if record.exc_info and record.exc_info[1] is not None:
-            plain.exc_text = "\n".join(where(record.exc_info[1]))
-            plain.msg = f"{plain.msg}\n{plain.exc_text}"
-        super().emit(plain)
+        """Send one line; the place of an exception stands below it."""
+        try:
+            trace = where(record.exc_info[1]) if record.exc_info and record.exc_info[1] is not None else []
+            self._send(
+                "\n".join((record.getMessage(), *trace)),
+                PRIORITY=str(journal.JournalHandler.map_priority(record.levelno)),
+                SYSLOG_IDENTIFIER=f"gateway-{self._service}",
+                SERVICE=self._service,
+                LOGGER=record.name,
+                CODE_FILE=record.pathname,
+                CODE_LINE=str(record.lineno),
+                CODE_FUNC=record.funcName or "",
+                **{name: str(getattr(record, name)) for name in FIELDS if hasattr(record, name)},
+            )
+        except OSError:
+            self.handleError(record)
 
 
 def setup(service: str) -> logging.Logger:
     """Return the logger of a service; libraries are heard from WARNING on, and those that may quote values hardly at all."""
-    handler = _journal(service) if _is_under_systemd() else _terminal()
+    handler = JournalFields(service) if _is_under_systemd() else _terminal()
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for quiet in QUIET:
         logging.getLogger(quiet).setLevel(logging.CRITICAL)
@@ -90,11 +111,6 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def _is_under_systemd() -> bool:
     return "JOURNAL_STREAM" in os.environ and "INVOCATION_ID" in os.environ
-
-
-def _journal(service: str) -> logging.Handler:
-    handler: logging.Handler = JournalFields(SYSLOG_IDENTIFIER=f"gateway-{service}", SERVICE=service)
-    return handler
 
 
 def _terminal() -> logging.Handler:
