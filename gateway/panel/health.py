@@ -125,7 +125,9 @@ def _destination(name: str) -> Check:
     if failed:
         sentence = ngettext("%(num)d object was not delivered.", "%(num)d objects were not delivered.", failed)
         hint = gettext("On the way says what to do.")
-        return Check(name=name, tone="bad", verdict=gettext("Look at it"), sentence=f"{sentence} {when}", hint=hint)
+        return Check(
+            name=name, tone="bad", verdict=gettext("Look at it"), sentence=words.together(sentence, when), hint=hint
+        )
     last_error = next(
         (
             delivery
@@ -137,7 +139,11 @@ def _destination(name: str) -> Check:
     if last_error:
         trouble = trouble_of(last_error)
         return Check(
-            name=name, tone="care", verdict=gettext("Waits"), sentence=f"{trouble.sentence} {when}", hint=trouble.hint
+            name=name,
+            tone="care",
+            verdict=gettext("Waits"),
+            sentence=words.together(trouble.sentence, when),
+            hint=trouble.hint,
         )
     if success and box().clock.now() - success < LATELY:
         return Check(name=name, tone="safe", verdict=gettext("Works"), sentence=when)

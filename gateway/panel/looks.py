@@ -64,7 +64,7 @@ def station(name: str) -> Look:
     sentence, hint = words.signal_words(status.signal, name)
     if status.error_code:
         found = words.trouble(status.error_code, **status.error_facts)
-        hint = f"{found.sentence} {found.hint}" if status.signal is not Signal.NO_SIGNAL else hint
+        hint = words.together(found.sentence, found.hint) if status.signal is not Signal.NO_SIGNAL else hint
     return Look(
         is_live=status.signal is Signal.STREAMING,
         sentence=sentence,

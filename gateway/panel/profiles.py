@@ -84,7 +84,7 @@ def _known() -> list[Known]:
         try:
             found.append(Known(name, profile.modality(name, site.paths.profiles).title))
         except GatewayError:
-            found.append(Known(name, f"{name} ({gettext('cannot be read')})"))
+            found.append(Known(name, gettext("%(name)s (cannot be read)", name=name)))
     return found
 
 

@@ -184,7 +184,9 @@ def waits(recent: Iterable[Delivery]) -> list[Waiting]:
                 len(group),
                 destination=destination,
             ),
-            hint=f"{trouble_of(group[0]).sentence} {gettext('The gateway tries again by itself; nothing is lost.')}",
+            hint=words.together(
+                trouble_of(group[0]).sentence, gettext("The gateway tries again by itself; nothing is lost.")
+            ),
         )
         for destination, group in groups.items()
     ]

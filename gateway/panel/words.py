@@ -29,7 +29,7 @@ from gateway.model import (
     Signal,
     StepStatus,
 )
-from gateway.panel.language import gettext, lazy_gettext
+from gateway.panel.language import current, gettext, lazy_gettext
 
 
 class Trouble(Struct, frozen=True, kw_only=True):
@@ -282,6 +282,11 @@ def trouble(code: str, text: str = "", **facts: str) -> Trouble:
     """Say an error of which only the code and its English sentence, or a peer's own words, came to us."""
     cls = by_code().get(code, GatewayError)
     return _trouble(cls, {"problem": text, **facts, **_facts_in(cls, text)})
+
+
+def together(*sentences: str) -> str:
+    """Put sentences after one another: Chinese leaves no space behind its full stop."""
+    return ("" if current() == "zh" else " ").join(sentence for sentence in sentences if sentence)
 
 
 def in_this_language(text: str) -> str:

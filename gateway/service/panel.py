@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.sock import create_sockets
+from gunicorn.sock import TCP6Socket, TCPSocket
 from gunicorn.workers.gthread import ThreadWorker
 
 from gateway import config
@@ -158,7 +158,6 @@ class Application(BaseApplication):  # type: ignore[misc]  # gunicorn ships no t
 
 def _worker(site: Site, app: Flask, watchdog: notify.Watchdog) -> InProcess:
     settings: dict[str, Any] = {
-        "bind": f"{site.panel.host}:{site.panel.port}",
         "threads": THREADS,
         "keepalive": 15,
         "worker_connections": 200,
@@ -167,10 +166,11 @@ def _worker(site: Site, app: Flask, watchdog: notify.Watchdog) -> InProcess:
     }
     application = Application(app, settings)
     log = application.cfg.logger_class(application.cfg)
+    listen = TCP6Socket if ":" in site.panel.host else TCPSocket
     try:
-        sockets = create_sockets(application.cfg, log)
-    except (OSError, SystemExit) as error:
-        problem = f"{settings['bind']} cannot be opened"
+        sockets = [listen((site.panel.host, site.panel.port), application.cfg, log)]
+    except OSError as error:
+        problem = f"{site.panel.host} port {site.panel.port} cannot be opened ({error.strerror})"
         raise ServiceError(service="panel", problem=problem) from error
     worker = InProcess(0, os.getppid(), sockets, application, 30, application.cfg, log)
     worker.turned = watchdog.alive

@@ -1,5 +1,6 @@
 """Every sentence exists in every language, with the same facts in it; names and errors are said as people say them."""
 
+import ast
 import re
 
 import pytest
@@ -27,6 +28,22 @@ def test_every_sentence_is_translated(code, collected):
         if stored.get(message.id) is None or not messages.is_whole(stored.get(message.id))
     ]
     assert missing == [], "run: python -m tests.panel.messages, and translate what it counts"
+
+
+def test_no_sentence_hides_from_the_collector():
+    """Babel does not look inside an f-string, nor at a sentence that is put together."""
+    hidden = []
+    for path in sorted(language.FOLDER.parent.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        inside = {id(call) for text in ast.walk(tree) if isinstance(text, ast.JoinedStr) for call in ast.walk(text)}
+        for call in ast.walk(tree):
+            name = getattr(getattr(call, "func", None), "id", "")
+            is_lookup = path.name in {"language.py", "words.py"}  # where sentences of other rooms are looked up
+            if name in {"gettext", "ngettext", "lazy_gettext"} and (
+                id(call) in inside or not (isinstance(call.args[0], ast.Constant) or is_lookup)
+            ):
+                hidden.append(f"{path.name}: {ast.unparse(call)}")
+    assert hidden == []
 
 
 @pytest.mark.parametrize("code", messages.TRANSLATED)

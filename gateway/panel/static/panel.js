@@ -103,7 +103,9 @@ function startExam() {
       if (now.record) setRecord(now.record);
     } catch {
       answer.replaceChildren(spoken(exam.dataset.unsent));
+      return;
     }
+    renew(document.getElementById("film"), "").catch(() => {}); // the pulse renews it soon, if this did not
   }
 
   function onKey(event) {
@@ -142,7 +144,6 @@ function startExam() {
     const reply = await fetch(film.dataset.url, { cache: "no-store" });
     if (!reply.ok) return;
     const focused = film.contains(document.activeElement) ? document.activeElement.id : "";
-    const isNew = version !== "" && film.querySelectorAll(".shot").length > 0;
     film.innerHTML = await reply.text();
     film.dataset.version = version || reply.headers.get("X-Film-Version") || "";
     if (focused) {
@@ -153,8 +154,6 @@ function startExam() {
         document.getElementById(`discard-${number}`) ||
         document.querySelector(".capture");
       again.focus();
-    } else if (isNew) {
-      film.scrollTop = 0;
     }
   }
 
@@ -195,16 +194,21 @@ function startFilter() {
   if (!box) return;
   const none = document.getElementById("no-match");
   box.addEventListener("input", () => {
-    const words = box.value.toLowerCase().normalize("NFKD").split(/\s+/).filter(Boolean);
+    const words = folded(box.value).split(/\s+/).filter(Boolean);
     let seen = 0;
     for (const row of document.querySelectorAll(`#${box.dataset.filter} [data-words]`)) {
-      const text = row.dataset.words.toLowerCase().normalize("NFKD");
+      const text = folded(row.dataset.words);
       row.hidden = !words.every((word) => text.includes(word));
       if (!row.hidden) seen += 1;
     }
     for (const more of document.querySelectorAll(`#${box.dataset.filter} details`)) if (words.length) more.open = true;
     if (none) none.hidden = seen > 0 || !words.length;
   });
+}
+
+// Case, width and accents do not matter: Müller is found by muller.
+function folded(text) {
+  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
 
 function startPad() {
