@@ -22,7 +22,7 @@ help: ## this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
-setup: $(VENV)/.runtime $(VENV)/.words ## all that running needs, into .venv/
+setup: $(VENV)/.runtime $(VENV)/.warm ## all that running needs, into .venv/, with the pixel kernels compiled
 
 .PHONY: setup-test
 setup-test: setup $(VENV)/.dev ## setup, and all that testing needs
@@ -41,7 +41,7 @@ check: setup-test ## lint, types, floors, doors, docs: clean before a commit
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest tests/test_house.py $(wildcard tests/test_docs*.py tests/docs)
+	@$(BIN)/python -m pytest tests/test_house.py tests/test_docs.py
 
 .PHONY: bench
 bench: setup-test ## the benchmarks, as ratios against peers measured in the same run (B=name for one)
@@ -50,9 +50,6 @@ bench: setup-test ## the benchmarks, as ratios against peers measured in the sam
 .PHONY: campaign
 campaign: setup-test ## crash, fuzz, soak and sustain at full size
 	@GATEWAY_CAMPAIGN=full $(BIN)/python -m pytest --timeout=0 $(wildcard tests/crash tests/fuzz tests/soak tests/sustain tests/interop)
-
-.PHONY: warm
-warm: setup $(VENV)/.warm ## compile the pixel kernels now, so that no first frame waits for it
 
 .PHONY: lock
 lock: ## choose versions anew and write the three locks
@@ -107,12 +104,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime | apt-test
 	@$(PIP) -r requirements-dev.lock
 	@touch $@
 
-# The panel's languages. Nothing to do until there is a catalogue.
-CATALOGUES := $(wildcard gateway/panel/translations/*/LC_MESSAGES/*.po)
-$(VENV)/.words: $(VENV)/.runtime $(CATALOGUES)
-	@if [ -n "$(CATALOGUES)" ]; then $(BIN)/pybabel --quiet compile --directory gateway/panel/translations; fi
-	@touch $@
-
+# Numba compiles each kernel once; after an update only those that changed.
 $(VENV)/.warm: $(VENV)/.runtime $(wildcard gateway/pixels/*.py)
 	@$(BIN)/gateway warm
 	@touch $@

@@ -232,8 +232,12 @@ def locate(given: Path | None = None) -> Path:
 
 
 def own_cache() -> Path:
-    """Return where a person who tries the gateway keeps compiled kernels: it works without a configuration, and not as root."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "modality-gateway"
+    """Return where a person who tries the gateway keeps compiled kernels: it works without a configuration, and not as root.
+
+    $NUMBA_CACHE_DIR where it is set (make does), else below the person's own cache.
+    """
+    usual = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "modality-gateway"
+    return Path(os.environ.get("NUMBA_CACHE_DIR", usual))
 
 
 def load(given: Path | None = None) -> Site:

@@ -140,6 +140,7 @@ def test_a_wrong_name_is_seen(path, code):
         ("spool/spool.py", "import sqlite3\nx = 'SELECT 1 FROM exam'"),
         ("wire/dimse/scp.py", "import pynetdicom, socket"),
         ("service/keeper.py", "import time\ntime.sleep(1)"),
+        ("service/panel.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from flask import Flask"),
         (
             "exam.py",
             "class Database: ...\nclass Baseline: ...\nfrom gateway.spool import spool\nx = 'Select a frame from the ring'",
@@ -181,9 +182,12 @@ def _files_of_the_project() -> list[str]:
 def _wrong_doors(path: str, tree: ast.Module) -> list[str]:
     """Every import, call or statement in a file of gateway/ that has its door elsewhere."""
     wrong, names = [], {}
+    only_types = {id(inner) for node in ast.walk(tree) if _is_for_types(node) for inner in ast.walk(node)}
     for node in ast.walk(tree):
         for name, bound in _imported(node):
             names[bound] = name
+            if id(node) in only_types:
+                continue
             library = next((door for door in DOORS if name == door or name.startswith(f"{door}.")), None)
             if library and not _is_inside(path, DOORS[library]):
                 wrong.append(f"imports {library}: its door is {', '.join(DOORS[library])}")
@@ -206,6 +210,11 @@ def _wrong_names(path: str, tree: ast.Module) -> list[str]:
             words = re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+", node.name)
             wrong += [f"class {node.name}" for word in words if word in CLASS_WORDS]
     return wrong
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    """Whether a block is read by the type checker only: it opens nothing."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:

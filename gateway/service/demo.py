@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -30,7 +29,7 @@ from gateway.pixels import chain
 from gateway.service.bell import ring
 from gateway.service.compose import Box
 from gateway.service.run import Services, units
-from gateway.simulators import viewer
+from gateway.simulators import ports, viewer
 from gateway.simulators.instrument import SimulatedInstrument, dose_report
 from gateway.simulators.pacs import SimulatedPACS
 from gateway.simulators.pictures import Playback, number_of, parse
@@ -139,14 +138,14 @@ def once(*, as_json: bool = False, output: Path | None = None) -> int:
 def _world(script: str) -> Iterator[World]:
     """Make a place, a configuration and the peers; the second PACS is down."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
-    ports = _free_ports(5)
-    near = SimulatedPACS(ports[0], ae_title="NEAR", keep=folder / "near")
-    far = SimulatedPACS(ports[1], ae_title="FAR", keep=folder / "far", transfer_syntaxes=NATIVE)
-    ris = SimulatedRIS(ports[2], _orders())
+    tcp = ports.free(5)
+    near = SimulatedPACS(tcp[0], ae_title="NEAR", keep=folder / "near")
+    far = SimulatedPACS(tcp[1], ae_title="FAR", keep=folder / "far", transfer_syntaxes=NATIVE)
+    ris = SimulatedRIS(tcp[2], _orders())
     try:
         with near, ris, SimulatedInstrument() as instrument:
             file = folder / "gateway.toml"
-            file.write_text(config.toml(_settings(folder, ports, script, instrument.path)), encoding="utf-8")
+            file.write_text(config.toml(_settings(folder, tcp, script, instrument.path)), encoding="utf-8")
             yield World(
                 folder=folder,
                 file=file,
@@ -161,8 +160,8 @@ def _world(script: str) -> Iterator[World]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _settings(folder: Path, ports: list[int], script: str, line: str) -> dict[str, object]:
-    near, far, ris, listen, panel = ports
+def _settings(folder: Path, tcp: list[int], script: str, line: str) -> dict[str, object]:
+    near, far, ris, listen, panel = tcp
     return {
         "station": {"ae_title": "GATEWAY", "institution_name": "Demonstration", "timezone": "Africa/Nairobi"},
         "paths": {"data": str(folder / "data"), "run": str(folder / "run"), "cache": str(config.own_cache())},
@@ -206,17 +205,6 @@ def _orders() -> list[ScheduledStep]:
         )
         for index, (number, name, born, sex) in enumerate(people, 1)
     ]
-
-
-def _free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for each in held:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()
 
 
 # ---- the exam ----

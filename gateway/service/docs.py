@@ -39,6 +39,7 @@ def pages(commands: click.Group) -> dict[str, str]:
         "docs/configuration.md": configuration(),
         "docs/profiles.md": profiles(),
         "docs/errors.md": errors_page(),
+        "docs/hardware.md": hardware(),
         "docs/cli.md": command_line(commands),
         "docs/states.md": states.as_markdown(),
         "docs/conformance.md": conformance(),
@@ -96,6 +97,33 @@ def errors_page() -> str:
         """Every sentence that the gateway says when something fails, by its code: a code is never used twice. `{names}`
 stand for facts; a fact is never a patient's name, birth date, ID or accession number.""",
         "\n".join(lines).lstrip(),
+    )
+
+
+def hardware() -> str:
+    """Return what a video device may deliver."""
+    from gateway.device import negotiate
+
+    formats = "\n".join(f"- `{fourcc}`" for fourcc in negotiate.READABLE)
+    standards = "\n".join(f'- `"{name}"`' for name, _ in negotiate.ANALOGUE)
+    return _page(
+        "Hardware",
+        """Any video device of Linux (V4L2) that captures into mapped buffers. What it offers: `gateway capture --device
+/dev/videoN --list`. How to describe what stands behind it: [hw/README.md](../hw/README.md).""",
+        f"""## Pixel formats that are read
+
+Fourccs, as `input.pixel_formats` of a profile names them; any other is refused by name.
+
+{formats}
+
+## Standards
+
+As `input.standards` of a profile names them. Analogue:
+
+{standards}
+
+Digital: `"1920x1080p60"`, `"1280x720p50"`, `"1920x1080i50"` and so on, the rate rounded (59.94 is p60); or `"any"`.
+""",
     )
 
 
