@@ -13,12 +13,15 @@ signed one for being negative, and integers are narrowed after each operation, b
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from pickle import PickleError
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Array = npt.NDArray[Any]
 """A row of bytes, or of 16-bit numbers; the signatures of what Python calls say exactly."""
 
@@ -42,9 +45,34 @@ part = njit(**FLAGS)
 """A loop that kernels are made of: compiled into each of them."""
 
 
-def kernel(*signature: Any) -> Any:
-    """Compile now, for these argument types only, or load from the cache."""
-    return njit(types.void(*signature), cache=True, **FLAGS)
+def kernel(result: Any, *arguments: Any) -> Callable[[Function], Function]:
+    """Compile now, for these argument types only, or load from the cache.
+
+    A cache that cannot be written or read (a full disk, a file that a power cut tore) costs seconds, never the picture.
+    """
+
+    def compiled(function: Function) -> Function:
+        try:
+            found: Function = njit(result(*arguments), cache=True, **FLAGS)(function)
+        except _CACHE_TROUBLE:
+            found = njit(result(*arguments), **FLAGS)(function)
+        return found
+
+    return compiled
+
+
+_CACHE_TROUBLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    PickleError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ImportError,
+)
+"""What Numba lets through when it meets a broken cache; an error in a kernel is a NumbaError."""
 
 
 # ---- rows ----
@@ -354,7 +382,7 @@ WEAVE, BOB, ADAPTIVE = 0, 1, 2
 
 
 @kernel(
-    _BYTES, _BYTES, _BYTES, _OFFSETS, types.int64, types.int64, types.int64, types.int64, types.int64,
+    types.void, _BYTES, _BYTES, _BYTES, _OFFSETS, types.int64, types.int64, types.int64, types.int64, types.int64,
     types.int64, types.int64, types.int64, _COEFFICIENTS, _PICTURE_OUT,
 )  # fmt: skip
 def to_rgb(previous: Array, current: Array, following: Array, at: Array, luma_step: int, chroma_step: int, kind: int, method: int, missing: int, first_row: int, taken: int, first: int, colour: Array, out: Array) -> None:  # fmt: skip
@@ -391,7 +419,7 @@ def to_rgb(previous: Array, current: Array, following: Array, at: Array, luma_st
         weave_rgb(rgb[0], rgb[1], rgb[2], first, columns, flat[line])
 
 
-@njit(types.boolean(_PICTURE, types.int64), cache=True, **FLAGS)
+@kernel(types.boolean, _PICTURE, types.int64)
 def is_colourless(picture: Array, tolerance: int) -> bool:
     """Whether green differs by no more than `tolerance` from red and from blue, in every pixel."""
     rows, columns, _ = picture.shape
@@ -411,7 +439,7 @@ def is_colourless(picture: Array, tolerance: int) -> bool:
     return True
 
 
-@kernel(_PICTURE, _COEFFICIENTS, _GREY_OUT)
+@kernel(types.void, _PICTURE, _COEFFICIENTS, _GREY_OUT)
 def to_grey(picture: Array, weights: Array, out: Array) -> None:
     """R'G'B' to luma; the weights are in 16384ths and sum to that, so that a grey pixel keeps its level exactly."""
     rows, columns, _ = picture.shape
@@ -441,7 +469,7 @@ def shares(old: int, new: int) -> tuple[Array, Array]:
     return starts, weights
 
 
-@kernel(_PICTURE, _PICTURE_OUT)
+@kernel(types.void, _PICTURE, _PICTURE_OUT)
 def shrink(picture: Array, out: Array) -> None:
     """Area average: each pixel is the mean of the part of the source that it covers, in any ratio from 1 down."""
     rows, columns, samples = picture.shape

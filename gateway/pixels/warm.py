@@ -16,10 +16,10 @@ from gateway.errors import PixelError
 
 
 def prepare(cache: Path) -> None:
-    """Let Numba keep its compiled kernels in `cache`; raises PixelError when it was imported with another one."""
+    """Let Numba keep its compiled kernels in `cache`, and nowhere else; raises PixelError when it was imported with another one."""
     if "numba" in sys.modules and os.environ.get("NUMBA_CACHE_DIR") != str(cache):
         raise PixelError(problem="the folder of compiled kernels was chosen too late")
-    os.environ["NUMBA_CACHE_DIR"] = str(cache)
+    os.environ |= {"NUMBA_CACHE_DIR": str(cache), "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
 
 
 def compile_all() -> float:
@@ -31,4 +31,16 @@ def compile_all() -> float:
     began = time.monotonic()
     importlib.import_module("gateway.pixels.kernels")
     importlib.import_module("gateway.pixels.codecs").load_all()
+    if cache := os.environ.get("NUMBA_CACHE_DIR"):
+        _sync(Path(cache))
     return time.monotonic() - began
+
+
+def _sync(cache: Path) -> None:
+    """Make the cache outlive a power cut: torn machine code would be loaded as if it were whole."""
+    for path in (each for each in cache.rglob("*") if each.suffix in {".nbi", ".nbc"} or each.is_dir()):
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -1,0 +1,37 @@
+"""The kernels as plain Python: the same results, every line of them run, and no index outside its array.
+
+Compiled without bounds checks, a kernel that reads beyond a row would go unseen; numpy sees it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CHOSEN = (
+    "test_luma_is_exactly_the_twin and not (33 or 64)",
+    "test_a_mask_blackens",
+    "test_every_format_size",
+    "test_grey_is_within",
+    "test_one_coloured_pixel",
+    "test_shrinking_is_within",
+)
+
+
+def test_interpreted_kernels_keep_to_their_twins_and_their_arrays(tmp_path):
+    env = os.environ | {"NUMBA_DISABLE_JIT": "1", "COVERAGE_FILE": str(tmp_path / "coverage")}
+    python = [sys.executable, "-B", "-m", "coverage"]
+    tests = ["tests/pixels/test_chain.py", "tests/pixels/test_deinterlace.py", "tests/pixels/test_colour.py"]
+    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", " or ".join(f"({each})" for each in CHOSEN), *tests]
+    source = "--include=gateway/pixels/*"
+    ran = subprocess.run(
+        [*python, "run", source, *pytest], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    out = tmp_path / "coverage.json"
+    subprocess.run([*python, "json", "-q", "-o", out], cwd=ROOT, env=env, check=True)
+    missed = json.loads(out.read_text())["files"]["gateway/pixels/kernels.py"]["missing_lines"]
+    loops = (ROOT / "gateway/pixels/kernels.py").read_text().splitlines().index("# ---- rows ----")
+    assert [line for line in missed if line > loops] == []
