@@ -3,9 +3,11 @@
 Patients are invented; the only picture is the simulator's phantom.
 """
 
+import fcntl
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 from argon2 import PasswordHasher
 
@@ -21,7 +23,7 @@ from gateway.model import (
     StationStatus,
     StoreOutcome,
 )
-from gateway.panel import EchoAnswer, create_app
+from gateway.panel import EchoAnswer, create_app, health
 from gateway.pixels import codecs
 from gateway.simulators.phantom import Phantom
 from gateway.spool import live
@@ -68,8 +70,11 @@ class World:
             echo=lambda _name: self.echo,
         )
         self._uids = count(1)
+        self._locks: list[IO[str]] = []
 
     def close(self) -> None:
+        for lock in self._locks:
+            lock.close()
         self.spool.close()
 
     # ---- people ----
@@ -78,6 +83,15 @@ class World:
         self.spool.accounts.pair(self.spool.accounts.open_pairing(), ENGINEER, PASSWORD)
         self.spool.accounts.add(TECHNOLOGIST, Role.TECHNOLOGIST, PASSWORD, by=ENGINEER)
         self.spool.accounts.set_pin(TECHNOLOGIST, PIN, by=ENGINEER)
+
+    # ---- services ----
+
+    def run_services(self) -> None:
+        """Hold their locks, as they do while they live."""
+        for name in health.services(self.site):
+            lock = (self.site.data / "locks" / name).open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._locks.append(lock)
 
     # ---- the source ----
 
