@@ -239,9 +239,7 @@ class Acquire:
     def _record(self, request: Request, kind: CaptureKind, reader: Reader) -> Recording:
         """Begin a capture with the first picture of `reader`; it goes on in a thread of its own."""
         step = self._box.spool.exams.get(request.exam_id)
-        first: Shot | Ended = self._wait_for(reader.take)
-        if isinstance(first, Ended):
-            raise first.error or NoPictureThen(device=self._station.name, problem="there was none in the last seconds")
+        first = self._first(reader)
         plan = Plan(
             step=step,
             capture=self._begin(step, kind, first.frame.captured_ns),
@@ -254,6 +252,17 @@ class Acquire:
         made.start()
         self._box.spool.requests.done(request.request_id, plan.capture.number)
         return made
+
+    def _first(self, reader: Reader) -> Shot:
+        """Wait for the first picture of a reader. Raises what ended the stream, or NoPictureThen."""
+
+        def look() -> Shot | Wait:
+            taken = reader.take()
+            if isinstance(taken, Ended):
+                raise taken.error or NoPictureThen(device=self._station.name, problem="there was none then")
+            return taken
+
+        return self._wait_for(look)
 
     def _begin(self, step: PerformedStep, kind: CaptureKind, captured_ns: int) -> Capture:
         box, name = self._box, self._station.name

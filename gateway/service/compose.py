@@ -116,7 +116,7 @@ def _store(
     box: Box, segment: Segment, says: Words, wrote: _Wrote, reserve_bytes: int, also: Callable[[], None] | None
 ) -> Instance:
     """Make the bytes durable, then their row and what goes with it in one transaction, while the part is still ours."""
-    with box.spool.blobs.part(reserve_bytes) as part:
+    with box.spool.blobs.part(reserve_bytes, is_urgent=True) as part:
         written = wrote.write(part)
         blob, size_bytes = part.commit()
         instance = Instance(

@@ -233,7 +233,7 @@ def _rewrite(box: Box, instance: Instance) -> None:
         return
     box.spool.blobs.verify(instance.blob)
     step = box.spool.exams.get(instance.exam_id)
-    with box.spool.blobs.part(instance.size_bytes) as part:
+    with box.spool.blobs.part(instance.size_bytes, is_urgent=True) as part:
         written = revise.write(
             box.spool.blobs.path(instance.blob),
             part,

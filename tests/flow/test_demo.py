@@ -1,0 +1,33 @@
+"""The main job on one command: real processes, two PACS of which one is down at first, and every object whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_delivers_every_object_whole_and_valid(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    ran = subprocess.run(
+        [sys.executable, "-m", "gateway", "demo", "--once", "--json", "--output", str(kept)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["is_good"]
+    assert len(told["objects"]) == 10
+    files = sorted(kept.glob("*.dcm"))
+    assert {path.stem for path in files} == {one["sop_instance_uid"] for one in told["objects"]}
+    validator = shutil.which("dciodvfy")
+    assert validator
+    for path in files:
+        said = subprocess.run([validator, str(path)], capture_output=True, text=True, check=False)
+        assert not [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")], path
