@@ -133,7 +133,7 @@ class Phantom:
         screen[top:bottom, left : left + width] = ramp[:, None, None]
 
     def _draw_depth_scale(self, screen: Picture) -> None:
-        x = round(0.945 * self.width_px)
+        x = round(0.93 * self.width_px)
         for cm in range(_DEPTH_CM + 1):
             y = round(self._apex[1] + cm / _DEPTH_CM * self._unit_px)
             length = (6 if cm % 5 == 0 else 3) * self._scale

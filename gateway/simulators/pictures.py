@@ -202,14 +202,12 @@ class Playback:
         seconds, part = divmod(sequence, max(1, round(self.script.rate)))
         words = f"{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{part:02}"
         tiles = [self._letters[each] for each in words]
-        x = self.script.width_px - sum(tile.shape[1] for tile in tiles) // 2
-        x -= x % 2
-        for tile in tiles:
-            frame[-tile.shape[0] * 2 : -tile.shape[0], x : x + tile.shape[1]] = tile
-            x += tile.shape[1]
+        top, left = round(0.022 * self.script.height_px), round(0.3 * self.script.width_px) // 2 * 4
+        line = np.concatenate(tiles, axis=1)
+        frame[top : top + line.shape[0], left : left + line.shape[1]] = line
 
     def _packed_text(self, character: str) -> Bytes:
-        scale = max(2, round(self.script.height_px / 288))
+        scale = max(1, round(self.script.height_px / 288))
         ink = text(character, scale)
         packed = np.full((ROWS * scale, 2 * COLUMNS * scale), _NO_COLOUR, np.uint8)
         packed[:, 1 - self._chroma :: 2] = np.where(ink, 200, _BLACK)
