@@ -25,12 +25,12 @@ def live(exam_id: UUID) -> Response:
 
 @views.get("/live.jpg")
 def live_jpeg(exam_id: UUID) -> Response:
-    """Return the latest picture of the exam's station, or 304 while it is the one the page has."""
+    """Return the latest picture of the exam's station, 304 while it is the one the page has, 204 while there is none."""
     step = box().spool.exams.get(exam_id)
     live_files.want(box().site.run, step.station)
     found = live_files.read_preview(box().site.run, step.station)
     if found is None:
-        abort(404)
+        return Response(status=204)
     jpeg, at_ns = found
     if f'"{at_ns}"' == request.headers.get("If-None-Match"):
         return Response(status=304)

@@ -276,7 +276,7 @@ def test_a_frozen_picture_is_never_called_live(peopled, browser, exam, later):
 def test_the_live_picture_is_asked_for_and_sent_once(peopled, browser, exam):
     from gateway.spool import live
 
-    assert browser.get(f"/exam/{exam.exam_id}/live.jpg").status_code == 404
+    assert browser.get(f"/exam/{exam.exam_id}/live.jpg").status_code == 204
     peopled.picture()
     answer = browser.get(f"/exam/{exam.exam_id}/live.jpg")
     assert (answer.mimetype, answer.data[:2]) == ("image/jpeg", b"\xff\xd8")

@@ -339,6 +339,18 @@ def test_a_capture_that_a_pedal_elsewhere_made_appears_by_itself(served, page):
     expect(page.get_by_role("button", name="Discard capture 1")).to_be_visible()
 
 
+def test_good_news_leaves_the_picture_and_bad_news_stays(served, page):
+    _open_exam(served, page)
+    page.keyboard.press("F2")
+    expect(page.get_by_text("Saved: picture 1.")).to_be_visible()
+    expect(page.get_by_text("Saved: picture 1.")).to_be_hidden()
+    page.route("**/press", lambda route: route.abort())
+    page.keyboard.press("F2")
+    expect(page.get_by_text("The gateway did not answer.")).to_be_visible()
+    page.wait_for_timeout(4500)
+    expect(page.get_by_text("The gateway did not answer.")).to_be_visible()
+
+
 def test_an_exam_that_somebody_else_ended_leaves_the_screen(served, page):
     from gateway import exam as verbs
 

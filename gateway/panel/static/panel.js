@@ -5,6 +5,7 @@
 const LOOK_MS = 40; // between two looks for a new live picture
 const PULSE_MS = 700; // between two looks at the signal and the captures
 const STALE_MS = 2500; // a picture older than this is not called live
+const SAID_MS = 4000; // good news leaves the picture again; bad news stays until the next press
 
 const exam = document.querySelector("[data-exam]");
 if (exam) startExam();
@@ -16,6 +17,8 @@ startRenewal();
 function startExam() {
   const answer = document.getElementById("answer");
   let heardAt = performance.now();
+  let leaving = 0;
+  say();
   watch();
   pulse();
   for (const form of document.querySelectorAll("form[data-press]")) {
@@ -47,7 +50,7 @@ function startExam() {
           picture.close();
           tag = reply.headers.get("ETag");
         } else if (reply.status !== 304) {
-          await pause(PULSE_MS);
+          await pause(reply.status === 204 ? LOOK_MS : PULSE_MS);
         }
       } catch {
         await pause(PULSE_MS);
@@ -99,13 +102,20 @@ function startExam() {
         return;
       }
       const now = await reply.json();
-      answer.innerHTML = now.answer;
+      say(now.answer);
       if (now.record) setRecord(now.record);
     } catch {
+      clearTimeout(leaving);
       answer.replaceChildren(spoken(exam.dataset.unsent));
       return;
     }
     renew(document.getElementById("film"), "").catch(() => {}); // the pulse renews it soon, if this did not
+  }
+
+  function say(html) {
+    clearTimeout(leaving);
+    if (html !== undefined) answer.innerHTML = html;
+    if (answer.querySelector(".is-safe, .is-moving")) leaving = setTimeout(() => answer.replaceChildren(), SAID_MS);
   }
 
   function onKey(event) {
@@ -136,7 +146,7 @@ function startExam() {
       location.reload();
       return;
     }
-    answer.innerHTML = (await reply.json()).answer;
+    say((await reply.json()).answer);
     await renew(film, "");
   }
 
