@@ -22,6 +22,9 @@ from gateway.profile import PixelChain, Rectangle
 Bytes = npt.NDArray[np.uint8]
 Sample = TypeVar("Sample", bound=np.generic)
 
+EDGE_COLUMNS = 8
+"""Columns beside the crop that motion-adaptive de-interlacing looks at: three samples of chroma are six pixels."""
+
 GREY_TOLERANCE = 8
 """Levels by which a grey pixel's red and blue may differ from its green: what two steps of chroma, the noise of a good
 converter, become in any matrix."""
@@ -150,7 +153,7 @@ def build(fmt: FrameFormat, recipe: PixelChain, *, top_field_first: bool | None 
     if is_interlaced and fmt.height_px < steps.SMALLEST_INTERLACED:
         raise PixelError(problem=f"{fmt.height_px} lines are too few for two fields")
     pack = steps.packing(fmt)
-    cut = steps.cut(fmt, recipe.crop, is_whole_width=method == kernels.ADAPTIVE)
+    cut = steps.cut(fmt, recipe.crop, margin=EDGE_COLUMNS if method == kernels.ADAPTIVE else 0)
     is_top_first = steps.is_top_first(fmt, confirmed=top_field_first)
     return Chain(
         rows=cut.rows,

@@ -9,6 +9,9 @@ branch, and stores to one array: so each row is taken apart into planar rows (`t
 planar rows, and one last loop (`weave_rgb`) interleaves them. Indices are unsigned (`usize`), because Numba tests a
 signed one for being negative, and integers are narrowed after each operation, because Numba widens all to 64 bits.
 `i16(i32(a) * i32(b) >> 16)` is one SIMD instruction (the high half of a product).
+
+All of it stands in one file, because Numba's cache looks only at the file of the kernel itself: a loop changed in
+another one would leave old machine code in use.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Array = npt.NDArray[Any]
 """A row of bytes, or of 16-bit numbers; the signatures of what Python calls say exactly."""
 
+Rows = tuple[Array, ...]
+"""Rows to work in; Numba knows how many."""
+
 FLAGS: dict[str, Any] = {"nogil": True, "fastmath": False, "boundscheck": False, "error_model": "numpy"}
 """How every kernel is compiled; never `parallel`: the threads belong to the service."""
 
@@ -35,7 +41,6 @@ _PICTURE = types.Array(types.uint8, 3, "C", readonly=True)
 _PICTURE_OUT = types.Array(types.uint8, 3, "C")
 _GREY_OUT = types.Array(types.uint8, 2, "C")
 _OFFSETS = types.Array(types.int64, 2, "C", readonly=True)
-_RECTANGLES = types.Array(types.int64, 2, "C", readonly=True)
 _COEFFICIENTS = types.Array(types.int16, 1, "C", readonly=True)
 
 YCC_HALF, YCC_FULL, RGB = 0, 1, 2
@@ -62,20 +67,18 @@ def kernel(result: Any, *arguments: Any) -> Callable[[Function], Function]:
 
 
 _CACHE_TROUBLE = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    PickleError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ImportError,
-)
+    OSError, RuntimeError, EOFError, PickleError, ValueError, LookupError, TypeError, AttributeError, ImportError,
+)  # fmt: skip
 """What Numba lets through when it meets a broken cache; an error in a kernel is a NumbaError."""
 
 
 # ---- rows ----
+
+
+@part
+def whole_vectors(count: int) -> int:
+    """Enough columns that no loop over work rows has a rest, which would be run one by one; their tails are garbage."""
+    return count + 63 & ~63
 
 
 @part
@@ -154,14 +157,15 @@ def colour_row(
     kind: int, planes: Array, colour: Array, count: int, luma: Array, chroma: Array, wide: Array, rgb: Array
 ) -> None:
     """Three planar rows to planar R'G'B'; `colour` is (offset, gain, V to red, U to green, V to green, U to blue)."""
+    run = whole_vectors(count)
     if kind == RGB:
         wide[:] = 0
         for plane in range(3):
-            scale_luma(planes[plane], colour[0], colour[1], count, luma)
-            to_level(luma, wide, count, rgb[plane])
+            scale_luma(planes[plane], colour[0], colour[1], run, luma)
+            to_level(luma, wide, run, rgb[plane])
         return
-    half = (count + 1) // 2 if kind == YCC_HALF else count
-    scale_luma(planes[0], colour[0], colour[1], count, luma)
+    half = whole_vectors((count + 1) // 2) if kind == YCC_HALF else run
+    scale_luma(planes[0], colour[0], colour[1], run, luma)
     for plane in range(3):
         if plane == 0:
             scale_chroma(planes[2], colour[2], half, chroma[0])
@@ -173,9 +177,9 @@ def colour_row(
             scale_chroma(planes[1], colour[5], half, chroma[0])
         if kind == YCC_HALF:
             replicate(chroma[0], half, wide)
-            to_level(luma, wide, count, rgb[plane])
+            to_level(luma, wide, run, rgb[plane])
         else:
-            to_level(luma, chroma[0], count, rgb[plane])
+            to_level(luma, chroma[0], run, rgb[plane])
 
 
 # ---- de-interlacing: one missing row of one plane ----
@@ -189,135 +193,82 @@ def average(above: Array, below: Array, count: int, into: Array) -> None:
 
 
 @part
-def distance(one: Array, other: Array, count: int, into: Array) -> None:
-    """Half the difference of two rows."""
+def reach_of_motion(
+    above: Array, below: Array, was: Array, will: Array, above_was: Array, below_was: Array, above_will: Array,
+    below_will: Array, count: int, into: Array,
+) -> None:  # fmt: skip
+    """How much the row, and its neighbours, changed from frame to frame: the most of half, and of two means."""
     for i in range(usize(count)):
-        into[i] = i16(abs(i16(i16(one[i]) - i16(other[i]))) >> i16(1))
+        change = i16(abs(i16(i16(was[i]) - i16(will[i]))))
+        over, under = i16(above[i]), i16(below[i])
+        before = i16(i16(abs(i16(i16(above_was[i]) - over))) + i16(abs(i16(i16(below_was[i]) - under))))
+        after = i16(i16(abs(i16(i16(above_will[i]) - over))) + i16(abs(i16(i16(below_will[i]) - under))))
+        into[i] = i16(max(change, before, after) >> i16(1))
 
 
 @part
-def raise_to_distances(one: Array, other: Array, third: Array, fourth: Array, count: int, into: Array) -> None:
-    """Raise to the mean difference of two pairs of rows."""
+def reach_of_lines(
+    above: Array, below: Array, was: Array, will: Array, was_up: Array, will_up: Array, was_down: Array,
+    will_down: Array, count: int, into: Array,
+) -> None:  # fmt: skip
+    """Raise to what the lines beyond allow: where they rise and fall as the row between them does, nothing is combed."""
     for i in range(usize(count)):
-        first = i16(abs(i16(i16(one[i]) - i16(other[i]))))
-        second = i16(abs(i16(i16(third[i]) - i16(fourth[i]))))
-        into[i] = max(into[i], i16(i16(first + second) >> i16(1)))
+        now = i16(i16(i16(was[i]) + i16(will[i])) >> i16(1))
+        over, under = i16(now - i16(above[i])), i16(now - i16(below[i]))
+        up = i16(i16(i16(i16(was_up[i]) + i16(will_up[i])) >> i16(1)) - i16(above[i]))
+        down = i16(i16(i16(i16(was_down[i]) + i16(will_down[i])) >> i16(1)) - i16(below[i]))
+        high, low = max(over, under, min(up, down)), min(over, under, max(up, down))
+        into[i] = max(into[i], low, i16(-high))
 
 
 @part
-def middle(one: Array, other: Array, count: int, into: Array) -> None:
-    """The middle of two rows."""
+def mismatch(a: np.int16, b: np.int16, c: np.int16, d: np.int16, e: np.int16, f: np.int16) -> np.int16:
+    """How badly three pixels above match three below."""
+    return i16(i16(i16(abs(i16(a - d))) + i16(abs(i16(b - e)))) + i16(abs(i16(c - f))))
+
+
+@part
+def guess_along_edges(above: Array, below: Array, count: int, run: int, into: Array) -> None:
+    """Average across the missing row along the best of five directions; the three pixels at each side straight.
+
+    A direction is taken where it matches better than straight, and the one beyond it only where that again is better.
+    """
+    for i in range(usize(run)):
+        a0, a1, a2, a3 = i16(above[i]), i16(above[i + usize(1)]), i16(above[i + usize(2)]), i16(above[i + usize(3)])
+        a4, a5, a6 = i16(above[i + usize(4)]), i16(above[i + usize(5)]), i16(above[i + usize(6)])
+        b0, b1, b2, b3 = i16(below[i]), i16(below[i + usize(1)]), i16(below[i + usize(2)]), i16(below[i + usize(3)])
+        b4, b5, b6 = i16(below[i + usize(4)]), i16(below[i + usize(5)]), i16(below[i + usize(6)])
+        best, total = i16(mismatch(a2, a3, a4, b2, b3, b4) - i16(1)), i16(a3 + b3)
+        near, far = mismatch(a1, a2, a3, b3, b4, b5), mismatch(a0, a1, a2, b4, b5, b6)
+        is_near = near < best
+        is_far = is_near & (far < near)
+        best = far if is_far else (near if is_near else best)
+        total = i16(a1 + b5) if is_far else (i16(a2 + b4) if is_near else total)
+        near, far = mismatch(a3, a4, a5, b1, b2, b3), mismatch(a4, a5, a6, b0, b1, b2)
+        is_near = near < best
+        is_far = is_near & (far < near)
+        total = i16(a5 + b1) if is_far else (i16(a4 + b2) if is_near else total)
+        into[i + usize(3)] = u8(total >> i16(1))
+    for i in range(count):
+        if i < 3 or i >= count - 3:
+            into[i] = u8(i16(i16(above[i]) + i16(below[i])) >> i16(1))
+
+
+@part
+def clamp(guess: Array, was: Array, will: Array, reach: Array, count: int, into: Array) -> None:
+    """Keep the guess within reach of what stood there in time."""
     for i in range(usize(count)):
-        into[i] = i16(i16(i16(one[i]) + i16(other[i])) >> i16(1))
+        now = i16(i16(i16(was[i]) + i16(will[i])) >> i16(1))
+        into[i] = u8(min(max(i16(guess[i]), i16(now - reach[i])), i16(now + reach[i])))
 
 
 @part
-def step_from(one: Array, other: Array, row: Array, count: int, into: Array) -> None:
-    """How far the middle of two rows lies above a third."""
-    for i in range(usize(count)):
-        into[i] = i16(i16(i16(i16(one[i]) + i16(other[i])) >> i16(1)) - i16(row[i]))
-
-
-@part
-def low_bound(now: Array, above: Array, below: Array, up: Array, down: Array, count: int, into: Array) -> None:
-    """The yadif minimum: min(now - below, now - above, max(up, down))."""
-    for i in range(usize(count)):
-        steps = min(i16(now[i] - i16(below[i])), i16(now[i] - i16(above[i])))
-        into[i] = min(steps, max(up[i], down[i]))
-
-
-@part
-def high_bound(now: Array, above: Array, below: Array, up: Array, down: Array, count: int, into: Array) -> None:
-    """The yadif maximum: max(now - below, now - above, min(up, down))."""
-    for i in range(usize(count)):
-        steps = max(i16(now[i] - i16(below[i])), i16(now[i] - i16(above[i])))
-        into[i] = max(steps, min(up[i], down[i]))
-
-
-@part
-def raise_to_bounds(low: Array, high: Array, count: int, into: Array) -> None:
-    """Raise to the larger of the minimum and the negated maximum."""
-    for i in range(usize(count)):
-        into[i] = max(into[i], low[i], i16(-high[i]))
-
-
-@part
-def slanted_difference(above: Array, below: Array, shift: int, count: int, into: Array) -> None:
-    """The difference of the pixel above, moved by `shift`, and the one below, moved the other way."""
-    a, b = usize(2 + shift), usize(2 - shift)
-    for i in range(usize(count) - usize(4)):
-        into[i + usize(2)] = i16(abs(i16(i16(above[i + a]) - i16(below[i + b]))))
-
-
-@part
-def sum_of_three(row: Array, count: int, into: Array) -> None:
-    """Each value with its two neighbours; for the columns that have three to each side."""
-    for i in range(usize(3), usize(count) - usize(3)):
-        into[i] = i16(i16(row[i - usize(1)] + row[i]) + row[i + usize(1)])
-
-
-@part
-def close_gate(score: Array, best: Array, count: int, into: Array) -> None:
-    """Keep a gate open (all bits set) only where the score is better than the best."""
-    for i in range(usize(3), usize(count) - usize(3)):
-        into[i] = i16(into[i] & i16(-i16(score[i] < best[i])))
-
-
-@part
-def pass_score(is_better: Array, score: Array, count: int, best: Array) -> None:
-    """Where the gate is open, the score is the best."""
-    for i in range(usize(3), usize(count) - usize(3)):
-        best[i] = i16(best[i] + i16(i16(score[i] - best[i]) & is_better[i]))
-
-
-@part
-def pass_pixel(is_better: Array, above: Array, below: Array, shift: int, count: int, guess: Array) -> None:
-    """Where the gate is open, guess along the edge."""
-    a, b = usize(3 + shift), usize(3 - shift)
-    for i in range(usize(count) - usize(6)):
-        along = i16(i16(i16(above[i + a]) + i16(below[i + b])) >> i16(1))
-        straight = i16(guess[i + usize(3)])
-        guess[i + usize(3)] = u8(i16(straight + i16(i16(along - straight) & is_better[i + usize(3)])))
-
-
-@part
-def guess_along_edges(above: Array, below: Array, count: int, rows: Array, guess: Array) -> None:
-    """Average across the missing row along the best of five directions; the three pixels at each side straight."""
-    average(above, below, count, guess)
-    if count < 7:
-        return
-    best, score, is_better, slant = rows[0], rows[1], rows[2], rows[3]
-    slanted_difference(above, below, 0, count, slant)
-    sum_of_three(slant, count, best)
-    for i in range(usize(count)):
-        best[i] = i16(best[i] - i16(1))
-    for side in (-1, 1):
-        is_better[:] = -1
-        for shift in (side, 2 * side):
-            slanted_difference(above, below, shift, count, slant)
-            sum_of_three(slant, count, score)
-            close_gate(score, best, count, is_better)
-            pass_score(is_better, score, count, best)
-            pass_pixel(is_better, above, below, shift, count, guess)
-
-
-@part
-def clamp(guess: Array, now: Array, reach: Array, count: int, into: Array) -> None:
-    """Keep the guess within `reach` of what stood there in time."""
-    for i in range(usize(count)):
-        low, high = i16(now[i] - reach[i]), i16(now[i] + reach[i])
-        into[i] = u8(min(max(i16(guess[i]), low), high))
-
-
-@part
-def bob_row(
-    current: Array, at: Array, row: int, step: int, count: int, spare: Array, lines: Array, into: Array
-) -> None:
+def bob_row(current: Array, at: Array, row: int, step: int, count: int, spare: Array, lines: Rows, into: Array) -> None:
     """A missing row from the rows above and below it in the same field."""
     up, down = beside(row, at.shape[0])
     take(current, at[up], step, count, spare, lines[0])
     take(current, at[down], step, count, spare, lines[1])
-    average(lines[0], lines[1], count, into)
+    average(lines[0], lines[1], whole_vectors(count), into)
 
 
 @part
@@ -328,51 +279,35 @@ def beside(row: int, rows: int) -> tuple[int, int]:
 
 @part
 def adaptive_row(
-    previous: Array,
-    current: Array,
-    following: Array,
-    at: Array,
-    row: int,
-    step: int,
-    count: int,
-    spare: Array,
-    lines: Array,
-    work: Array,
-    guess: Array,
-    into: Array,
-) -> None:
+    previous: Array, current: Array, following: Array, at: Array, row: int, step: int, count: int, spare: Array,
+    lines: Rows, reach: Array, into: Array,
+) -> None:  # fmt: skip
     """A missing row as yadif fills it: along edges, but never further from the past and the future than motion allows.
 
     The row belongs to the later field, so that field of `previous` came before the kept one, that of `current` after.
     """
-    rows = at.shape[0]
+    above, below, above_was, below_was, above_will, below_will, was, will, guess = lines
+    rows, run = at.shape[0], whole_vectors(count)
     up, down = beside(row, rows)
-    take(current, at[up], step, count, spare, lines[0])
-    take(current, at[down], step, count, spare, lines[1])
-    take(previous, at[up], step, count, spare, lines[2])
-    take(previous, at[down], step, count, spare, lines[3])
-    take(following, at[up], step, count, spare, lines[4])
-    take(following, at[down], step, count, spare, lines[5])
-    take(previous, at[row], step, count, spare, lines[6])
-    take(current, at[row], step, count, spare, lines[7])
-    reach, now = work[0], work[1]
-    distance(lines[6], lines[7], count, reach)
-    raise_to_distances(lines[2], lines[0], lines[3], lines[1], count, reach)
-    raise_to_distances(lines[4], lines[0], lines[5], lines[1], count, reach)
-    middle(lines[6], lines[7], count, now)
+    take(current, at[up], step, count, spare, above)
+    take(current, at[down], step, count, spare, below)
+    take(previous, at[up], step, count, spare, above_was)
+    take(previous, at[down], step, count, spare, below_was)
+    take(following, at[up], step, count, spare, above_will)
+    take(following, at[down], step, count, spare, below_will)
+    take(previous, at[row], step, count, spare, was)
+    take(current, at[row], step, count, spare, will)
+    reach_of_motion(above, below, was, will, above_was, below_was, above_will, below_will, run, reach)
     if row != 1 and row != rows - 2:  # there the row two away is outside the picture
         far_up, far_down = (row - 2 if row > 0 else 2), (row + 2 if row + 1 < rows else rows - 3)
-        take(previous, at[far_up], step, count, spare, lines[8])
-        take(current, at[far_up], step, count, spare, lines[9])
-        take(previous, at[far_down], step, count, spare, lines[10])
-        take(current, at[far_down], step, count, spare, lines[11])
-        step_from(lines[8], lines[9], lines[0], count, work[2])
-        step_from(lines[10], lines[11], lines[1], count, work[3])
-        low_bound(now, lines[0], lines[1], work[2], work[3], count, work[4])
-        high_bound(now, lines[0], lines[1], work[2], work[3], count, work[5])
-        raise_to_bounds(work[4], work[5], count, reach)
-    guess_along_edges(lines[0], lines[1], count, work[2:6], guess)
-    clamp(guess, now, reach, count, into)
+        was_up, will_up, was_down, will_down = above_was, above_will, below_was, below_will
+        take(previous, at[far_up], step, count, spare, was_up)
+        take(current, at[far_up], step, count, spare, will_up)
+        take(previous, at[far_down], step, count, spare, was_down)
+        take(current, at[far_down], step, count, spare, will_down)
+        reach_of_lines(above, below, was, will, was_up, will_up, was_down, will_down, run, reach)
+    guess_along_edges(above, below, count, run, guess)
+    clamp(guess, was, will, reach, run, into)
 
 
 # ---- what Python calls ----
@@ -385,7 +320,10 @@ WEAVE, BOB, ADAPTIVE = 0, 1, 2
     types.void, _BYTES, _BYTES, _BYTES, _OFFSETS, types.int64, types.int64, types.int64, types.int64, types.int64,
     types.int64, types.int64, types.int64, _COEFFICIENTS, _PICTURE_OUT,
 )  # fmt: skip
-def to_rgb(previous: Array, current: Array, following: Array, at: Array, luma_step: int, chroma_step: int, kind: int, method: int, missing: int, first_row: int, taken: int, first: int, colour: Array, out: Array) -> None:  # fmt: skip
+def to_rgb(
+    previous: Array, current: Array, following: Array, at: Array, luma_step: int, chroma_step: int, kind: int,
+    method: int, missing: int, first_row: int, taken: int, first: int, colour: Array, out: Array,
+) -> None:  # fmt: skip
     """Raw buffers to R'G'B', in one pass over the rows.
 
     `at` (3, rows of the frame): where in a buffer each row of each plane begins, for the first column that is taken.
@@ -393,13 +331,14 @@ def to_rgb(previous: Array, current: Array, following: Array, at: Array, luma_st
     """
     rows, columns, _ = out.shape
     flat = out.reshape(rows, 3 * columns)
-    width = taken + 1 & ~1
     half = (taken + 1) // 2 if kind == YCC_HALF else taken
+    width = 2 * whole_vectors(half) + 8 if kind == YCC_HALF else whole_vectors(taken) + 8
     planes = np.full((3, width), 128, u8)
     rgb = np.empty((3, width), u8)
-    spare, guess = np.empty(2 * width, u8), np.empty(width, u8)
+    spare, reach = np.empty(2 * width, u8), np.empty(width, i16)
     luma, wide, chroma = np.empty(width, i16), np.empty(width, i16), np.empty((2, width), i16)
-    lines, work = np.empty((12, width), u8), np.empty((6, width), i16)
+    b = np.zeros((9, width), u8)
+    lines = (b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8])
     for line in range(rows):
         row = first_row + line
         for plane in range(3):
@@ -413,7 +352,7 @@ def to_rgb(previous: Array, current: Array, following: Array, at: Array, luma_st
                 bob_row(current, at[plane], row, step, count, spare, lines, planes[plane])
             else:
                 adaptive_row(
-                    previous, current, following, at[plane], row, step, count, spare, lines, work, guess, planes[plane]
+                    previous, current, following, at[plane], row, step, count, spare, lines, reach, planes[plane]
                 )
         colour_row(kind, planes, colour, taken, luma, chroma, wide, rgb)
         weave_rgb(rgb[0], rgb[1], rgb[2], first, columns, flat[line])

@@ -81,16 +81,20 @@ def packing(fmt: FrameFormat) -> Packing:
     return PACKINGS[fmt.pixel_format]
 
 
-def cut(fmt: FrameFormat, crop: Rectangle | None, *, is_whole_width: bool) -> Cut:
-    """Check the crop against the frame; chroma pairs are never split, so an odd left edge takes one column more."""
+def cut(fmt: FrameFormat, crop: Rectangle | None, *, margin: int) -> Cut:
+    """Check the crop against the frame, and take `margin` columns more at each side, where the frame has them.
+
+    Chroma pairs are never split: an odd left edge takes one column more.
+    """
     left, top, columns, rows = crop or (0, 0, fmt.width_px, fmt.height_px)
     is_within = left >= 0 and top >= 0 and left + columns <= fmt.width_px and top + rows <= fmt.height_px
     if columns < 1 or rows < 1 or not is_within:
         raise PixelError(
             problem=f"the crop {in_words((left, top, columns, rows))} does not fit into {fmt.width_px}x{fmt.height_px}"
         )
-    start = 0 if is_whole_width else left & ~1 if packing(fmt).is_half else left
-    taken = fmt.width_px if is_whole_width else left + columns - start
+    start = max(0, left - margin)
+    start -= start % 2 if packing(fmt).is_half else 0
+    taken = min(fmt.width_px, left + columns + margin) - start
     return Cut(left, top, columns, rows, start, left - start, taken)
 
 
