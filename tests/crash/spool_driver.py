@@ -338,18 +338,21 @@ def main(folder: Path, how: str, kills: int, seed: int) -> dict[str, int]:
     told, chance = Told(), random.Random(seed)
     Spool.open(folder, clock_of(0)).close()
     died = steps = 0
+    life_s = 0.2
     for kill in range(kills):
         number = 80 * (kill + 1)
         if (
             kill % WHOLE_LIFE_EVERY == 0
         ):  # a life that nobody ends clears the backlog, and says how many steps there are
+            began = time.monotonic()
             steps = life(folder, number - 40, told)
+            life_s = time.monotonic() - began
             look(folder, number - 1, told)
         if how == "steps":
             at = 1 + (kill * steps // kills + chance.randrange(-20, 20)) % steps
             died += life(folder, number, told, at=at) == 0
         else:
-            died += life(folder, number, told, after_s=chance.uniform(0.01, 0.2)) == 0
+            died += life(folder, number, told, after_s=life_s * chance.uniform(0.05, 0.8)) == 0
         look(folder, number + 39, told)
     with Spool.open(folder, clock_of(80 * kills + 120)) as spool:
         assert spool.integrity() == []
