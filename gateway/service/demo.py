@@ -92,7 +92,7 @@ def stay() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with _world(PHANTOM) as world:
+    with world_of(PHANTOM) as world:
         world.far.start()
         services = Services(units(world.site), world.file, click.echo)
         try:
@@ -113,7 +113,7 @@ def once(*, as_json: bool = False, output: Path | None = None) -> int:
         if not as_json:
             click.echo(f"{what:<14} {result}")
 
-    with _world(REAL) as world:
+    with world_of(REAL) as world:
         services = Services([name for name in units(world.site) if name != "panel"], world.file, lines.append)
         try:
             arrived = _play(world, say)
@@ -135,8 +135,8 @@ def once(*, as_json: bool = False, output: Path | None = None) -> int:
 
 
 @contextmanager
-def _world(script: str) -> Iterator[World]:
-    """Make a place, a configuration and the peers; the second PACS is down."""
+def world_of(script: str) -> Iterator[World]:
+    """Make a place, a configuration and the peers; the second PACS is down. A modality `MODALITY` here may send to the box."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-demo-"))
     tcp = ports.free(5)
     near = SimulatedPACS(tcp[0], ae_title="NEAR", keep=folder / "near")
@@ -176,7 +176,11 @@ def _settings(folder: Path, tcp: list[int], script: str, line: str) -> dict[str,
             "far": {"host": "127.0.0.1", "port": far, "called_ae": "FAR"},
         },
         "worklist": {"host": "127.0.0.1", "port": ris, "called_ae": "RIS", "interval_s": 5.0},
-        "listen": {"host": "127.0.0.1", "port": listen},
+        "listen": {
+            "host": "127.0.0.1",
+            "port": listen,
+            "allow": {"demo": {"ae_title": "MODALITY", "address": "127.0.0.1"}},
+        },
         "panel": {"host": "127.0.0.1", "port": panel},
     }
 
@@ -214,7 +218,7 @@ def _play(world: World, say: Callable[[str, str], None]) -> list[Arrived]:
     clock = SystemClock()
     with Spool.open(world.site.data, clock) as spool:
         box = Box(site=world.site, spool=spool, clock=clock)
-        order = _ready(box, say)
+        order = ready(box, say)
         step = exam.start(spool, clock, station=STATION, modality="US", profile=PROFILE, scheduled=order)
         say("exam", f"started for the first of {len(spool.worklist.all())} steps on the worklist")
         _captures(box, world, step, say)
@@ -225,7 +229,7 @@ def _play(world: World, say: Callable[[str, str], None]) -> list[Arrived]:
         return _compare(box, world, step)
 
 
-def _ready(box: Box, say: Callable[[str, str], None]) -> ScheduledStep:
+def ready(box: Box, say: Callable[[str, str], None]) -> ScheduledStep:
     """Wait for a picture and for the worklist."""
 
     def is_streaming() -> bool:
@@ -233,8 +237,8 @@ def _ready(box: Box, say: Callable[[str, str], None]) -> ScheduledStep:
         return status is not None and status.signal is Signal.STREAMING
 
     began = time.monotonic()
-    _until(is_streaming, READY_S, "no picture came from the scanner")
-    _until(lambda: bool(box.spool.worklist.all()), READY_S, "no worklist came from the RIS")
+    until(is_streaming, READY_S, "no picture came from the scanner")
+    until(lambda: bool(box.spool.worklist.all()), READY_S, "no worklist came from the RIS")
     time.sleep(RETROSPECTIVE_S)
     say("ready", f"picture and worklist after {time.monotonic() - began:.1f} s")
     return box.spool.worklist.all()[0]
@@ -251,9 +255,9 @@ def _captures(box: Box, world: World, step: PerformedStep, say: Callable[[str, s
     exam.discard(box.spool, step.exam_id, int(slip.split()[1].rstrip(",")))
     say("discard", f"{slip}, taken out again")
     world.instrument.print(dose_report())
-    _until(lambda: _has_reading(box, step), ANSWER_S, "the reading did not arrive")
+    until(lambda: _has_reading(box, step), ANSWER_S, "the reading did not arrive")
     say("reading", "Dose Area Product 12.50 cGy.cm2, time 42 s, from the serial line")
-    _until(lambda: not _is_recording(box, step), ANSWER_S, "a recording did not end")
+    until(lambda: not _is_recording(box, step), ANSWER_S, "a recording did not end")
 
 
 def _press(box: Box, step: PerformedStep, kind: RequestKind) -> str:
@@ -261,9 +265,7 @@ def _press(box: Box, step: PerformedStep, kind: RequestKind) -> str:
     request = exam.press(box.spool, box.clock, kind, step.exam_id, STATION)
     ring(box.site.run, f"acquire@{STATION}")
     waiting = {RequestState.REQUESTED, RequestState.TAKEN}
-    _until(
-        lambda: box.spool.requests.get(request.request_id).state not in waiting, ANSWER_S, f"{kind} was not answered"
-    )
+    until(lambda: box.spool.requests.get(request.request_id).state not in waiting, ANSWER_S, f"{kind} was not answered")
     answer = box.spool.requests.get(request.request_id)
     if answer.state is not RequestState.DONE:
         raise DemoFailed(f"{kind}: {answer.error_text}")
@@ -286,17 +288,18 @@ def _deliveries(box: Box, world: World, step: PerformedStep, say: Callable[[str,
         mine = [d for d in box.spool.deliveries.of_exam(step.exam_id) if d.destination == destination]
         return sum(d.state not in final for d in mine)
 
-    _until(lambda: not owed("near"), DELIVERY_S, "not everything reached the near PACS")
+    until(lambda: not owed("near"), DELIVERY_S, "not everything reached the near PACS")
     say("delivery", f"near has all; far is down, and {owed('far')} objects wait for it here")
     if not owed("far"):
         raise DemoFailed("objects were called sent to a PACS that is down")
     world.far.start()
     began = time.monotonic()
-    _until(lambda: not owed("far"), DELIVERY_S, "not everything reached the far PACS")
+    until(lambda: not owed("far"), DELIVERY_S, "not everything reached the far PACS")
     say("delivery", f"far is back, and has all after {time.monotonic() - began:.1f} s")
 
 
-def _until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:
+def until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    """Wait until it is so; raise DemoFailed with the words `otherwise` when it does not become so in time."""
     end = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > end:

@@ -2,121 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gateway import exam
-from gateway.clock import SystemClock
-from gateway.config import Destination, Grabber, Paths, Site, Station
 from gateway.model import (
-    Capture,
     CaptureState,
-    Instance,
-    Patient,
-    PerformedStep,
-    Request,
     RequestKind,
     RequestState,
     Signal,
 )
 from gateway.pixels import chain
 from gateway.profile import modality
-from gateway.service import recording
-from gateway.service.acquire import Acquire
-from gateway.service.compose import Box
-from gateway.service.recording import Station as Place
-from gateway.simulators import viewer
 from gateway.simulators.pictures import Playback, number_of, parse
 from gateway.spool import live
-from gateway.spool.spool import Spool
-
-NAME = "ROOM"
-SCRIPT = "ybr_color,320x240,progressive,yuyv,50,stamp"
-WHO = Patient(patient_id="P1", name="Synthetic^Test")
-SECOND = 1_000_000_000
-RED_MEANS_COLOUR = 3
-
-
-class Room:
-    """One grabber at work in this process, and a person who presses."""
-
-    def __init__(self, folder: Path, script: str = SCRIPT) -> None:
-        self.site = Site(
-            paths=Paths(data=str(folder / "data"), run=str(folder / "run")),
-            station=Station(timezone="Africa/Nairobi"),
-            grabber={
-                NAME: Grabber(device=f"simulator:{script}", profile="simulator-ultrasound", ring_s=3, retrospective_s=1)
-            },
-            destination={"pacs": Destination(host="127.0.0.1", called_ae="PACS")},
-        )
-        self.script = script
-        self.clock = SystemClock()
-        self.spool = Spool.open(self.site.data, self.clock)
-        self.stop = threading.Event()
-        self.open()
-
-    def open(self) -> None:
-        """Start as the service does: first what a dead process left, then the device."""
-        self.stop = threading.Event()
-        place = Place(
-            name=NAME, box=Box(site=self.site, spool=self.spool, clock=self.clock), logger=logging.getLogger("t")
-        )
-        self.acquire = Acquire(place)
-        self.rescued = recording.rescue(place, self.acquire.profile_of)
-        self.thread = threading.Thread(target=self.acquire.watch, args=(self.stop,), daemon=True)
-        self.thread.start()
-        self.until(lambda: self.signal() is Signal.STREAMING)
-
-    def close(self) -> None:
-        self.acquire.end()
-        self.stop.set()
-        self.thread.join()
-
-    def scanner(self, command: str) -> None:
-        """Do something to the scanner, its cable or the grabber."""
-        with (self.site.run / "sim" / NAME).open("w") as pipe:
-            pipe.write(f"{command}\n")
-
-    def signal(self) -> Signal | None:
-        self.acquire.turn()
-        status = live.read_status(self.site.run, NAME)
-        return status.signal if status else None
-
-    def start(self) -> PerformedStep:
-        return exam.start(
-            self.spool, self.clock, station=NAME, modality="US", profile="simulator-ultrasound", patient=WHO
-        )
-
-    def press(self, step: PerformedStep, kind: RequestKind, *, pressed_ns: int | None = None) -> Request:
-        request = exam.press(self.spool, self.clock, kind, step.exam_id, NAME, pressed_ns=pressed_ns)
-        self.acquire.turn()
-        return self.spool.requests.get(request.request_id)
-
-    def until(self, is_so: Callable[[], bool], seconds: float = 20.0) -> None:
-        end = time.monotonic() + seconds
-        while not is_so():
-            assert time.monotonic() < end, "it did not happen"
-            self.acquire.turn()
-            time.sleep(0.01)
-
-    def capture(self, step: PerformedStep, number: int) -> Capture:
-        """Wait until a capture is complete."""
-        self.until(lambda: self.spool.captures.get(step.exam_id, number).state is not CaptureState.RECORDING)
-        return self.spool.captures.get(step.exam_id, number)
-
-    def objects(self, step: PerformedStep, number: int) -> list[Instance]:
-        self.capture(step, number)
-        return self.spool.instances.of_capture(step.exam_id, number)
-
-    def pictures(self, instance: Instance) -> np.ndarray:
-        seen = viewer.look(self.spool.blobs.path(instance.blob)).pictures
-        return seen if seen.ndim == RED_MEANS_COLOUR + 1 else np.repeat(seen[..., None], RED_MEANS_COLOUR, axis=3)
+from tests.flow.rooms import NAME, SCRIPT, SECOND, Room, numbers
 
 
 @pytest.fixture
@@ -125,10 +30,6 @@ def room(tmp_path: Path) -> Iterator[Room]:
     yield made
     made.close()
     made.spool.close()
-
-
-def numbers(pictures: np.ndarray) -> list[int]:
-    return [number_of(picture) for picture in pictures]
 
 
 def test_a_still_is_the_picture_that_was_on_the_screen_bit_for_bit(room: Room) -> None:

@@ -1,0 +1,126 @@
+"""The whole box as processes: each service dies under the others' load, and nothing acknowledged is lost or doubled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway import exam
+from gateway.clock import SystemClock
+from gateway.model import CaptureState, DeliveryState, PerformedStep, RequestKind, RequestState
+from gateway.service import demo
+from gateway.service.bell import ring
+from gateway.service.compose import Box
+from gateway.service.run import Services, units
+from gateway.simulators.modality import Modality
+from gateway.spool.spool import Spool
+from tests.dicom_files import image
+
+VICTIMS = (f"acquire@{demo.STATION}", "forward", "keeper", "listen")
+SUCCESS = "0000"
+
+
+@contextmanager
+def box_at_work() -> Iterator[tuple[demo.World, Services, Box]]:
+    """Every service but the panel as a process of its own, looked after as `gateway run` does; both PACS are up."""
+    lines: list[str] = []
+    with demo.world_of(demo.REAL) as world:
+        world.far.start()
+        services = Services([name for name in units(world.site) if name != "panel"], world.file, lines.append)
+        done = threading.Event()
+
+        def look_after() -> None:
+            while not done.wait(0.1):
+                services.look()
+
+        thread = threading.Thread(target=look_after, daemon=True)
+        thread.start()
+        try:
+            with Spool.open(world.site.data, SystemClock()) as spool:
+                yield world, services, Box(site=world.site, spool=spool, clock=spool.clock)
+        finally:
+            done.set()
+            thread.join()
+            services.stop()
+
+
+def press(box: Box, step: PerformedStep, seconds: float) -> int | None:
+    """Press once; return the capture that was acknowledged, if one was."""
+    request = exam.press(box.spool, box.clock, RequestKind.STILL, step.exam_id, demo.STATION)
+    ring(box.site.run, f"acquire@{demo.STATION}")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = box.spool.requests.get(request.request_id)
+        if answer.state is RequestState.DONE:
+            return answer.capture
+        if answer.state is RequestState.MISSED:
+            return None
+        time.sleep(0.01)
+    return None
+
+
+def send(world: demo.World, paths: list[Path], stop: threading.Event, acknowledged: list[str]) -> None:
+    """Send objects until told to stop; note each that was answered with success. A listener that is down is tried again."""
+    waiting = list(paths)
+    while waiting and not stop.is_set():
+        batch, waiting = waiting[:2], waiting[2:]
+        time.sleep(0.4)
+        try:
+            seen = Modality(("127.0.0.1", world.site.listen.port), calling_ae="MODALITY", called_ae="GATEWAY").send(
+                batch
+            )
+        except OSError:
+            time.sleep(0.3)
+            continue
+        acknowledged += [one.sop_instance_uid for one in seen if one.answer == SUCCESS]
+
+
+@pytest.mark.timeout(400)
+def test_each_service_killed_under_the_others_load_loses_and_doubles_nothing(tmp_path: Path, campaign) -> None:
+    paths = []
+    for number in range(campaign(60, 2000)):
+        paths.append(tmp_path / f"{number}.dcm")
+        image(paths[-1], seed=number)
+    with box_at_work() as (world, services, box):
+        order = demo.ready(box, lambda *_: None)
+        step = exam.start(
+            box.spool, box.clock, station=demo.STATION, modality="US", profile=demo.PROFILE, scheduled=order
+        )
+        stop, received, captured = threading.Event(), [], []
+        sender = threading.Thread(target=send, args=(world, paths, stop, received), daemon=True)
+        sender.start()
+        for victim in VICTIMS * campaign(1, 10):
+            captured += [number for _ in range(3) if (number := press(box, step, 6.0)) is not None]
+            services.kill(victim)
+        demo.until(lambda: press(box, step, 6.0) is not None, 60.0, "acquire did not come back")
+        sender.join(120.0)
+        stop.set()
+        captures = box.spool.captures
+        demo.until(
+            lambda: all(c.state is not CaptureState.RECORDING for c in captures.of_exam(step.exam_id)),
+            30.0,
+            "still open",
+        )
+        exam.complete(box.spool, box.clock, step.exam_id)
+        final = {DeliveryState.SENT, DeliveryState.CANCELLED}
+        demo.until(lambda: _is_all(box, final), 120.0, "not everything was delivered")
+        assert len(captured) >= len(VICTIMS)
+        assert len(received) >= 10
+        uids = {i.sop_instance_uid for n in captured for i in box.spool.instances.of_capture(step.exam_id, n)}
+        assert len(uids) == len(captured) == len(set(captured))
+        for pacs in (world.near, world.far):
+            there = {path.stem for path in (pacs.keep or tmp_path).glob("*.dcm")}
+            assert uids | set(received) <= there
+        rows = Counter(i.sop_instance_uid for i in box.spool.instances.received(10_000))
+        assert set(rows.values()) == {1}, "an object sent again is no second row"
+        assert box.spool.troubles.all() == []
+
+
+def _is_all(box: Box, states: set[DeliveryState]) -> bool:
+    return all(set(found) <= states for found in box.spool.deliveries.counts().values())
