@@ -84,9 +84,9 @@ class Grabber(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`/dev/gateway/video-...` or `/dev/v4l/by-path/...`; or `simulator:SCRIPT` (see `gateway.simulators.pictures`)."""
     profile: str
     """Name of a file in hw/modalities/ (without .toml)."""
-    ring_s: Annotated[float, Meta(ge=1, le=60)] = 12.0
-    """How much of the past is kept in RAM for retrospective capture."""
-    retrospective_s: Annotated[float, Meta(ge=1, le=60)] = 10.0
+    ring_s: Annotated[float, Meta(ge=1, le=60)] = 6.0
+    """How much of the past is kept in RAM, as it came: 15 MB a second at 640x480 and 25 Hz, 21 MB for PAL."""
+    retrospective_s: Annotated[float, Meta(ge=1, le=60)] = 5.0
     """How much of it one press of "Last seconds" keeps."""
 
 

@@ -21,7 +21,7 @@ from gateway.device import grabber
 from gateway.errors import DeviceError, ExamError, GatewayError, NoPictureThen
 from gateway.model import CaptureKind, CaptureState, RequestKind
 from gateway.pixels import chain as chains
-from gateway.pixels import codecs, warm
+from gateway.pixels import codecs, unload, warm
 from gateway.service import compose, log, notify, recording
 from gateway.service.bell import ring
 from gateway.service.recording import Plan, Recording, Station
@@ -63,6 +63,7 @@ SIMULATOR: Final = "simulator:"
 def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: Bell) -> None:
     """Serve one grabber until told to stop."""
     warm.compile_all()
+    unload.compiler()
     box = compose.Box(site=site, spool=spool, clock=clock)
     station = Station(name=name, box=box, logger=log.of(f"acquire@{name}"))
     acquire = Acquire(station)
