@@ -96,7 +96,8 @@ class Phantom:
         echo[near] = np.maximum(echo[near], _leaflets(self._x[near], self._z[near], phase, squeeze))
         noise = np.random.default_rng(_SEED + round(phase * 1e6)).normal(0, 1.3, len(echo)).astype(np.float32)
         shade = (echo + noise * (0.4 + radius) - _FLOOR_DB) / -_FLOOR_DB
-        return (255 * np.clip(shade, 0, 1) ** 1.15).astype(np.uint8)
+        levels: npt.NDArray[np.uint8] = (255 * np.clip(shade, 0, 1) ** 1.15).astype(np.uint8)
+        return levels
 
     # ---- what stands around it ----
 
@@ -174,7 +175,8 @@ def _tissue() -> Floats:
     edges = -16 * np.clip(np.abs(angle) / _HALF_ANGLE - 0.88, 0, 1) / 0.12
     depth = 2.5 - 11.0 * np.clip(radius - 0.72, 0, 1) / 0.28
     near = 20 * np.exp(-((radius / 0.035) ** 2))
-    return (anatomy + 0.8 * speckle_db + streaks + edges + depth + near).astype(np.float32)
+    echo: Floats = (anatomy + 0.8 * speckle_db + streaks + edges + depth + near).astype(np.float32)
+    return echo
 
 
 def _anatomy(x: npt.NDArray[np.float64], z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -233,7 +235,8 @@ def _moved(x: Floats, z: Floats, squeeze: float) -> tuple[Floats, Floats]:
         pull = np.exp(-((dx / (1.9 * half_x)) ** 2) - (dz / (1.5 * half_z)) ** 2) * np.float32(0.42 * squeeze)
         x, z = x + dx * pull, z + dz * pull * np.float32(0.25)
     plane = np.exp(-(((z - np.float32(0.66)) / 0.16) ** 2) - (x / 0.30) ** 2)
-    return x, z + plane * np.float32(0.045 * squeeze)
+    down: Floats = (z + plane * np.float32(0.045 * squeeze)).astype(np.float32)
+    return x, down
 
 
 def _leaflets(x: Floats, z: Floats, phase: float, squeeze: float) -> Floats:

@@ -24,11 +24,16 @@ from tests.dicom_files import image
 
 VICTIMS = (f"acquire@{demo.STATION}", "forward", "keeper", "listen")
 SUCCESS = "0000"
+SECRETS = ("Nakato", "Grace", "19840212", "DEMO-1", "ACC-1", "王", "Lefèvre")
+"""Of the demo's worklist: what must never be in a log."""
 
 
 @contextmanager
 def box_at_work() -> Iterator[tuple[demo.World, Services, Box]]:
-    """Every service but the panel as a process of its own, looked after as `gateway run` does; both PACS are up."""
+    """Every service but the panel as a process of its own, looked after as `gateway run` does; both PACS are up.
+
+    At the end, whatever they logged names no patient.
+    """
     lines: list[str] = []
     with demo.world_of(demo.REAL) as world:
         world.far.start()
@@ -48,6 +53,9 @@ def box_at_work() -> Iterator[tuple[demo.World, Services, Box]]:
             done.set()
             thread.join()
             services.stop()
+        said = "\n".join(lines)
+        assert "acquire@" in said, "the services were not heard"
+        assert [secret for secret in SECRETS if secret in said] == []
 
 
 def press(box: Box, step: PerformedStep, seconds: float) -> int | None:
