@@ -219,12 +219,12 @@ def test_small_objects_go_before_large_ones(peer, spool, tmp_path):
 @pytest.mark.parametrize(
     ("option", "came_as"),
     [
-        ("+xi", forms.IMPLICIT),
-        ("+xe", forms.EXPLICIT),
-        ("+xt", forms.JPEG_LS),
-        ("+xv", forms.JPEG_2000),
-        ("+xr", forms.RLE),
-        ("+xa", forms.JPEG_2000),
+        ("+xi", {forms.IMPLICIT}),
+        ("+xe", {forms.EXPLICIT}),
+        ("+xt", {forms.JPEG_LS}),
+        ("+xv", {forms.JPEG_2000}),
+        ("+xr", {forms.RLE}),
+        ("+xa", {forms.JPEG_2000, forms.HTJ2K}),  # all that it knows: HTJ2K from DCMTK 3.6.9 (Debian 13) on
     ],
 )
 def test_dcmtk_gets_the_smallest_form_it_takes(peer, spool, storescp, tmp_path, option, came_as):
@@ -234,5 +234,5 @@ def test_dcmtk_gets_the_smallest_form_it_takes(peer, spool, storescp, tmp_path, 
         [outcome] = sent(peer, spool).values()
     assert outcome.verdict == "accepted"
     [came] = folder.iterdir()
-    assert dcmread(came).file_meta.TransferSyntaxUID == came_as
+    assert dcmread(came).file_meta.TransferSyntaxUID in came_as
     assert same_pixels(came, tmp_path / "us.dcm")
