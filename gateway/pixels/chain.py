@@ -45,6 +45,8 @@ class Chain(Struct, frozen=True, kw_only=True, eq=False):
     """The source is; `run` then wants the neighbouring frames."""
     buffer_bytes: int
     """The least that a raw buffer must hold."""
+    pixel_aspect: tuple[int, int]
+    """Height to width of one pixel: what an object says, and what a screen needs."""
     _recipe: PixelChain
     _matrix: Matrix
     _at: npt.NDArray[np.int64]
@@ -87,9 +89,9 @@ class Chain(Struct, frozen=True, kw_only=True, eq=False):
         return picture
 
     def preview(self, raw: Bytes, max_width: int) -> Bytes:
-        """Return a small picture for the live view, at most `max_width` columns: one field, cropped, masked, averaged."""
+        """Return a small picture for the screen, at most `max_width` columns of square pixels: one field, cropped, masked, averaged."""
         picture = self._quick().run(None, raw, None)
-        return shrink(picture, max_width)
+        return shrink(picture, max_width, self.pixel_aspect)
 
     def is_grey(self, rgb: Bytes) -> bool:
         """Tell whether a picture is to be MONOCHROME2: as the profile says, else when no pixel has any colour."""
@@ -162,6 +164,7 @@ def build(fmt: FrameFormat, recipe: PixelChain, *, top_field_first: bool | None 
         is_cropped=_is_cropped(fmt, cut),
         is_interlaced=is_interlaced,
         buffer_bytes=steps.buffer_bytes(fmt),
+        pixel_aspect=fmt.pixel_aspect,
         _recipe=recipe,
         _matrix=fmt.matrix,
         _at=_read_only(steps.offsets(fmt, cut.start)),
@@ -175,18 +178,21 @@ def build(fmt: FrameFormat, recipe: PixelChain, *, top_field_first: bool | None 
     )
 
 
-def shrink(picture: Bytes, max_width: int) -> Bytes:
-    """Return the picture (rows, columns, samples) reduced to at most `max_width` columns by area average."""
+def shrink(picture: Bytes, max_width: int, pixel_aspect: tuple[int, int] = (1, 1)) -> Bytes:
+    """Return the picture (rows, columns, samples) for a screen: square pixels, at most `max_width` columns, by area average.
+
+    `pixel_aspect` is the height to the width of one of its pixels; nothing is ever enlarged.
+    """
     rows, columns, samples = picture.shape
-    if columns <= max_width:
+    tall, wide = pixel_aspect
+    square_rows, square_columns = rows * min(1.0, tall / wide), columns * min(1.0, wide / tall)
+    scale = min(1.0, max_width / square_columns)
+    shape = (max(1, round(square_rows * scale)), max(1, round(square_columns * scale)), samples)
+    if shape == picture.shape:
         return picture
-    out = np.empty((max(1, round(rows * max_width / columns)), max_width, samples), np.uint8)
+    out = np.empty(shape, np.uint8)
     kernels.shrink(_read_only(picture), out)
     return out
-
-
-def _is_cropped(fmt: FrameFormat, cut: Cut) -> bool:
-    return (cut.columns, cut.rows) != (fmt.width_px, fmt.height_px)
 
 
 def _method(fmt: FrameFormat, recipe: PixelChain) -> int:

@@ -174,20 +174,15 @@ class Acquire:
         picture = self._run(pixels, shot)
         is_grey = pixels.is_grey(picture)
         stored = pixels.to_grey(picture) if is_grey else picture
-        capture = self._begin(step, CaptureKind.STILL, shot.frame.captured_ns)
-        self._keep(
-            request,
-            Plan(
-                step=step,
-                capture=capture,
-                profile=self.profile_of(step.profile),
-                format=shot.frame.format,
-                pixels=pixels,
-            ),
-            stored,
-            is_grey=is_grey,
+        plan = Plan(
+            step=step,
+            capture=self._begin(step, CaptureKind.STILL, shot.frame.captured_ns),
+            profile=self.profile_of(step.profile),
+            format=shot.frame.format,
+            pixels=pixels,
         )
-        self._thumbnail(capture, stored)
+        self._keep(request, plan, stored, is_grey=is_grey)
+        self._thumbnail(plan, stored)
 
     def _keep(self, request: Request, plan: Plan, stored: Pixels, *, is_grey: bool) -> None:
         """Make the still durable, its capture complete and its press answered, in one transaction."""
@@ -314,11 +309,13 @@ class Acquire:
         picture = self._chain(frame.format, self._settings.profile).preview(frame.data, PREVIEW_COLUMNS)
         live.write_preview(self._box.site.run, self._station.name, codecs.jpeg(picture, PREVIEW_QUALITY))
 
-    def _thumbnail(self, capture: Capture, pixels: Pixels) -> None:
-        path = self._box.spool.thumbnail_path(capture.exam_id, capture.number)
+    def _thumbnail(self, plan: Plan, pixels: Pixels) -> None:
+        path = self._box.spool.thumbnail_path(plan.step.exam_id, plan.capture.number)
         picture = pixels if pixels.ndim == COLOUR_DIMENSIONS else pixels[..., None]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(codecs.jpeg(chains.shrink(picture, THUMBNAIL_COLUMNS), PREVIEW_QUALITY))
+        path.write_bytes(
+            codecs.jpeg(chains.shrink(picture, THUMBNAIL_COLUMNS, plan.pixels.pixel_aspect), PREVIEW_QUALITY)
+        )
 
     def _tell_edges(self) -> None:
         """Write what the device's thread saw of the signal to the history: that thread never waits for a disk."""

@@ -72,7 +72,7 @@ class Recording:
         plan: Plan,
         shots: Iterator[Shot],
         reader: Reader,
-        show: Callable[[Capture, Pixels], None],
+        show: Callable[[Plan, Pixels], None],
     ) -> None:
         """`shots` are the pictures from the first on, of `reader`; `show` gets the first one, for a thumbnail."""
         self.plan = plan
@@ -150,7 +150,7 @@ class Recording:
         pixels = chain.run(before.data if before else None, now.data, after.data if after else None)
         is_grey = chain.is_grey(pixels)
         stored = chain.to_grey(pixels) if is_grey else pixels
-        self._show(self.plan.capture, stored)
+        self._show(self.plan, stored)
         self._show = _shown
         return (GREY if is_grey else COLOUR) + codecs.encode(stored, compression)
 
@@ -287,5 +287,5 @@ def _coloured(frame: bytes, picture: Picture, compression: Compression) -> bytes
     return codecs.encode(np.repeat(grey[..., None], COLOURS, axis=2), compression)
 
 
-def _shown(_capture: Capture, _pixels: Pixels) -> None:
+def _shown(_plan: Plan, _pixels: Pixels) -> None:
     """The first picture has been shown; the others need not be."""

@@ -237,3 +237,17 @@ def test_the_preview_is_never_wider_than_asked_nor_than_the_picture():
     raw = frames.noise(fmt, 8, 1)[0]
     built = chain.build(fmt, PixelChain())
     assert [built.preview(raw, width).shape[1] for width in (1, 33, 100, 640)] == [1, 33, 100, 100]
+
+
+@pytest.mark.parametrize(
+    ("pixel_aspect", "size"),
+    [((54, 59), (527, 720)), ((11, 10), (576, 655)), ((1, 1), (576, 720)), ((54, 59), (527, 720))],
+)
+def test_a_picture_for_the_screen_has_square_pixels(pixel_aspect, size):
+    picture = np.zeros((576, 720, 3), np.uint8)
+    assert chain.shrink(picture, 800, pixel_aspect).shape[:2] == size
+
+
+def test_a_small_picture_of_pal_keeps_its_shape():
+    small = chain.shrink(np.zeros((576, 720, 1), np.uint8), 240, (54, 59))
+    assert small.shape == (176, 240, 1)
