@@ -195,6 +195,10 @@ def shrink(picture: Bytes, max_width: int, pixel_aspect: tuple[int, int] = (1, 1
     return out
 
 
+def _is_cropped(fmt: FrameFormat, cut: Cut) -> bool:
+    return (cut.columns, cut.rows) != (fmt.width_px, fmt.height_px)
+
+
 def _method(fmt: FrameFormat, recipe: PixelChain) -> int:
     if not steps.is_interlaced(fmt):
         return kernels.WEAVE
