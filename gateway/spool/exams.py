@@ -14,6 +14,10 @@ from gateway.spool.quota import Quota
 from gateway.spool.rows import Row, stamp
 from gateway.spool.store import Store
 
+CONFIRMED = "A person confirmed the date and time."
+COMPUTED = "The date and time were computed from a trusted clock of the same boot."
+"""How a doubtful time was settled, as the objects say it (`PerformedStep.clock_note`)."""
+
 
 class Exams:
     """The exams of this box."""
@@ -82,10 +86,11 @@ class Exams:
                 )
             )
 
-    def confirm_time(self, exam_id: UUID, started_at: datetime) -> PerformedStep:
+    def confirm_time(self, exam_id: UUID, started_at: datetime, *, note: str = CONFIRMED) -> PerformedStep:
         """Say when an exam with a doubtful clock really started: its captures move with it, and every header is due again.
 
         Captures of the same boot get their time from the monotonic clock; those after a reboot move by the same step.
+        `note` is how the time was settled; every object of the exam says it.
         """
         with self._store.transaction():
             step = self.get(exam_id)
@@ -93,7 +98,11 @@ class Exams:
                 self._move_capture(row, step, started_at)
             return self._save(
                 msgspec.structs.replace(
-                    step, started_at=started_at, clock_doubt="", identity_revision=step.identity_revision + 1
+                    step,
+                    started_at=started_at,
+                    clock_doubt="",
+                    clock_note=note,
+                    identity_revision=step.identity_revision + 1,
                 )
             )
 
@@ -111,7 +120,7 @@ class Exams:
             for step in self.doubtful():
                 if step.boot_id == clock.boot_id():
                     age = timedelta(microseconds=(clock.monotonic_ns() - step.started_ns) // 1000)
-                    self.confirm_time(step.exam_id, clock.now() - age)
+                    self.confirm_time(step.exam_id, clock.now() - age, note=COMPUTED)
                     dated += 1
         return dated
 

@@ -15,6 +15,7 @@ from gateway.model import DeliveryState, PerformedStep, RequestKind, RequestStat
 from gateway.objects import verify
 from gateway.service import keeper
 from gateway.service.compose import Box
+from gateway.spool import exams
 from tests.flow.rooms import Room
 
 
@@ -89,6 +90,25 @@ def test_the_true_time_of_the_same_boot_dates_the_exam_and_lets_it_leave(room: R
     assert ds.StudyDate == f"{today:%Y%m%d}"
     assert "AcquisitionDateTime" not in ds or str(ds.AcquisitionDateTime).startswith(f"{today:%Y}")
     assert (room.pictures(room.objects(step, 1)[0]) == before).all()
+    assert f"Clock: {exams.COMPUTED}" in ds.ImageComments.splitlines()
+    assert "not certain" not in ds.ImageComments
+
+
+def test_the_time_that_a_person_confirmed_is_said_in_the_object(room: Room) -> None:
+    step = room.start()
+    room.press(step, RequestKind.STILL)
+    (instance,) = room.objects(step, 1)
+    exam.complete(room.spool, room.clock, step.exam_id)
+    assert "Clock: the date and time are not certain" in header(room, step).ImageComments
+    room.spool.exams.confirm_time(step.exam_id, datetime(2026, 12, 24, 9, 30, tzinfo=UTC))
+    keeper.bring_up_to_date(box(room))
+    keeper.release(box(room))
+    ds = header(room, step)
+    assert states(room, step) == {DeliveryState.QUEUED}
+    assert (ds.SOPInstanceUID, ds.StudyDate, ds.StudyTime) == (instance.sop_instance_uid, "20261224", "123000.000")
+    assert [line for line in ds.ImageComments.splitlines() if line.startswith("Clock: ")] == [
+        f"Clock: {exams.CONFIRMED}"
+    ]
 
 
 def test_a_clock_that_jumps_back_in_mid_exam_changes_neither_the_order_nor_the_day(tmp_path: Path) -> None:
