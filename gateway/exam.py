@@ -94,6 +94,7 @@ def identify(
 ) -> PerformedStep:
     """Say who the patient is, or correct it before release: raises the identity revision; pixels are not touched.
 
+    From the worklist, the exam becomes the ordered study; typed by hand, it is a study of its own.
     The keeper then rewrites the header of every held object; none is released before that. Raises ExamError when
     something of the exam has already left under the old identity.
     """
@@ -101,7 +102,7 @@ def identify(
     if who is None:
         raise ExamError(problem="neither a worklist item nor a patient was given")
     with spool.transaction():
-        if any(capture.state is CaptureState.RELEASED for capture in spool.captures.of_exam(exam_id)):
+        if spool.exams.has_left(exam_id):
             raise ExamError(problem="images of it have already left under the former name")
         step = spool.exams.identify(exam_id, who, scheduled)
         spool.history.add(f"exam {exam_id}", "identified", text=_how(step), by=operator)

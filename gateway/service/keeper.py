@@ -253,6 +253,7 @@ def _rewrite(box: Box, instance: Instance) -> None:
             size_bytes=size_bytes,
             data_digest=written.data_digest,
             what="identified, or its time confirmed",
+            study_instance_uid=step.study_instance_uid,
         )
 
 

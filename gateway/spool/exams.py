@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from gateway import uids
 from gateway.errors import ExamAlreadyRunning, NoSuchRow, WrongState
 from gateway.model import Patient, PerformedStep, ScheduledStep, StepStatus
 from gateway.spool.quota import Quota
@@ -76,15 +77,29 @@ class Exams:
         """Say who it is: raises the revision that every header must reach before it leaves.
 
         What was ordered is replaced too, by nothing when it was typed by hand: an order of somebody else must not stay.
+        So is the Study Instance UID, by the order's or the exam's own, unless something has left under the one it has.
         """
         self._quota.make_way()
         with self._store.transaction():
             step = self.get(exam_id)
+            study = scheduled.study_instance_uid if scheduled else uids.study(exam_id)
             return self._save(
                 msgspec.structs.replace(
-                    step, patient=patient, scheduled=scheduled, identity_revision=step.identity_revision + 1
+                    step,
+                    patient=patient,
+                    scheduled=scheduled,
+                    study_instance_uid=step.study_instance_uid if self.has_left(exam_id) else study,
+                    identity_revision=step.identity_revision + 1,
                 )
             )
+
+    def has_left(self, exam_id: UUID) -> bool:
+        """Say whether anything of an exam may have reached anybody, or may do so at any moment."""
+        found = self._store.row(
+            "SELECT 1 FROM delivery WHERE exam_id = ? AND (state NOT IN ('HELD', 'CANCELLED') OR attempts > 0) LIMIT 1",
+            (str(exam_id),),
+        )
+        return found is not None
 
     def confirm_time(self, exam_id: UUID, started_at: datetime, *, note: str = CONFIRMED) -> PerformedStep:
         """Say when an exam with a doubtful clock really started: its captures move with it, and every header is due again.

@@ -112,10 +112,19 @@ class Instances:
         return self._list(statements.BEHIND, ())
 
     def revise(
-        self, payload: str, *, revision: int, blob: str, size_bytes: int, data_digest: str, what: str
+        self,
+        payload: str,
+        *,
+        revision: int,
+        blob: str,
+        size_bytes: int,
+        data_digest: str,
+        what: str,
+        study_instance_uid: str | None = None,
     ) -> Instance:
         """Put a rewritten header in place of the former one, before anything has left; `what` is for the history.
 
+        `study_instance_uid`: the study that the new header names; the former one when not given.
         Raises WrongState when something has left (then a correction is a new UID), or when the revision is not newer.
         """
         with self._store.transaction():
@@ -125,8 +134,9 @@ class Instances:
             if revision <= row["revision"] or self._has_left(payload):
                 raise WrongState(what="This object", state=f"at revision {row['revision']}", event="revise")
             self._store.run(
-                "UPDATE instance SET revision = ?, blob = ?, size_bytes = ?, data_digest = ? WHERE payload = ?",
-                (revision, blob, size_bytes, data_digest, payload),
+                """UPDATE instance SET revision = ?, blob = ?, size_bytes = ?, data_digest = ?,
+                       study_instance_uid = coalesce(?, study_instance_uid) WHERE payload = ?""",
+                (revision, blob, size_bytes, data_digest, study_instance_uid, payload),
             )
             self._leave(row["blob"], f"revision {revision} of {payload}")
             self._history.add(payload, "revised", text=what)

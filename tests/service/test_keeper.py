@@ -7,9 +7,10 @@ from datetime import timedelta
 import pydicom
 import pytest
 
-from gateway import config, exam
+from gateway import config, exam, uids
 from gateway.errors import DiskFull, ProfileError
 from gateway.model import DeliveryState, Patient, ScheduledStep, StoreOutcome
+from gateway.objects import verify
 from gateway.service import keeper, unit
 from gateway.service.bell import Bell
 from gateway.service.compose import Box
@@ -55,6 +56,34 @@ def test_an_identified_emergency_leaves_with_its_name_and_its_very_pixels(box):
     assert after.PixelData == before.PixelData
     assert after.SOPInstanceUID == before.SOPInstanceUID
     assert box.spool.instances.behind_identity() == []
+
+
+def test_an_emergency_that_is_identified_from_the_worklist_becomes_the_ordered_study(box):
+    step, instance = still(box, patient=None)
+    before = read(box, instance)
+    box.clock.sleep(box.site.release.after_s + 1)
+    order = _order(box)
+    exam.identify(box.spool, step.exam_id, scheduled=order)
+    keeper.bring_up_to_date(box)
+    keeper.release(box)
+    after, row = read(box, instance), box.spool.instances.get(instance.sop_instance_uid)
+    assert states(box, instance) == [DeliveryState.QUEUED]
+    assert before.StudyInstanceUID == uids.study(step.exam_id)
+    assert after.StudyInstanceUID == row.study_instance_uid == order.study_instance_uid
+    assert (after.AccessionNumber, after.PatientID) == ("A-31", "1")
+    assert after.OriginalAttributesSequence[0].ModifiedAttributesSequence[0].StudyInstanceUID == before.StudyInstanceUID
+    assert (after.PixelData, after.SOPInstanceUID) == (before.PixelData, before.SOPInstanceUID)
+    assert verify.check(box.spool.blobs.path(row.blob)) == []
+
+
+def test_a_patient_typed_over_the_wrong_order_takes_the_exam_out_of_that_study(box):
+    step, instance = still(box, patient=None)
+    exam.identify(box.spool, step.exam_id, scheduled=_order(box))
+    keeper.bring_up_to_date(box)
+    exam.identify(box.spool, step.exam_id, patient=WHO)
+    keeper.bring_up_to_date(box)
+    after = read(box, instance)
+    assert (after.StudyInstanceUID, after.AccessionNumber) == (uids.study(step.exam_id), "")
 
 
 def test_a_damaged_object_is_shown_and_never_gets_a_new_digest(box):
@@ -244,6 +273,7 @@ def _order(box):
         patient=Patient(patient_id="1", name="Wang^XiaoDong=王^小东"),
         scheduled_procedure_step_id="S1",
         study_instance_uid="1.2.3",
+        accession_number="A-31",
         scheduled_start_date=f"{box.clock.now():%Y%m%d}",
         scheduled_start_time="080000",
         modality="US",

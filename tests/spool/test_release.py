@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from gateway.errors import BlobMissing, ClockUntrusted, PatientUnknown, SpoolError, WrongState
-from gateway.model import CaptureKind, CaptureState, Patient, StepStatus
+from gateway.model import CaptureKind, CaptureState, Patient, ScheduledStep, StepStatus
 from gateway.spool.spool import Spool
-from tests.spool.world import SECOND_NS, admit, instance, send, states, step
+from tests.spool.world import NEVER, SECOND_NS, admit, instance, send, states, step
 
 PATIENT = Patient(patient_id="7", name="Ω^Ψ")
 
@@ -108,6 +108,30 @@ def test_what_has_left_is_never_rewritten(spool, clock, exam):
     _capture(spool, clock, exam, "1.2", revision=1)
     clock.sleep(60)
     assert spool.deliveries.release_due() == 1, "what left already does not keep the rest"
+
+
+def test_the_study_is_the_orders_until_something_has_left_under_its_own(spool, clock, exam):
+    _capture(spool, clock, exam, "1.1")
+    assert not spool.exams.has_left(exam.exam_id)
+    assert spool.exams.identify(exam.exam_id, PATIENT, _order("1.2.3")).study_instance_uid == "1.2.3"
+    _rewrite(spool, "1.1", 1)
+    clock.sleep(60)
+    spool.deliveries.release_due()
+    assert spool.exams.has_left(exam.exam_id)
+    assert spool.exams.identify(exam.exam_id, PATIENT, _order("1.2.4")).study_instance_uid == "1.2.3"
+
+
+def test_what_was_tried_once_and_then_given_up_may_have_left(spool, clock, exam):
+    _capture(spool, clock, exam, "1.1")
+    clock.sleep(60)
+    spool.exams.identify(exam.exam_id, PATIENT, None)
+    _rewrite(spool, "1.1", 1)
+    spool.deliveries.release_due()
+    (delivery, *_) = spool.deliveries.claim("pacs", 1)
+    spool.deliveries.settle([(delivery.delivery_id, NEVER)])
+    for each in spool.deliveries.of_exam(exam.exam_id):
+        spool.deliveries.apply(each.delivery_id, "cancel", by="somebody")
+    assert spool.exams.has_left(exam.exam_id)
 
 
 def test_a_revision_never_goes_back(spool, clock, exam):
@@ -236,6 +260,10 @@ def _capture(spool, clock, exam, uid, *, state=CaptureState.HELD, **fields):
     if state:
         spool.captures.set_state(exam.exam_id, capture.number, state)
     return made
+
+
+def _order(study):
+    return ScheduledStep(patient=PATIENT, scheduled_procedure_step_id="S1", study_instance_uid=study)
 
 
 def _rewrite(spool, uid, revision):
