@@ -70,8 +70,21 @@ COMPREHENSIVE_SR = Iod(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33",
     of_words=(*_SUBJECT, modules.sr_document_series, modules.general_equipment),
 )
+KEY_OBJECT_SELECTION = Iod(
+    name="Key Object Selection Document",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.88.59",
+    of_words=(*_SUBJECT, modules.key_object_document_series, modules.general_equipment),
+)
 
-ALL = (US_IMAGE, US_MULTI_FRAME, SC_IMAGE, SC_GREY_MULTI_FRAME, SC_COLOUR_MULTI_FRAME, COMPREHENSIVE_SR)
+ALL = (
+    US_IMAGE,
+    US_MULTI_FRAME,
+    SC_IMAGE,
+    SC_GREY_MULTI_FRAME,
+    SC_COLOUR_MULTI_FRAME,
+    COMPREHENSIVE_SR,
+    KEY_OBJECT_SELECTION,
+)
 
 
 def for_picture(words: Words, picture: Picture) -> Iod:

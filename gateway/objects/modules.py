@@ -2,7 +2,8 @@
 
 Type 1 attributes are always there, type 2 may be empty, type 3 are absent when nothing is known. Paragraphs: C.7.1.1
 Patient, C.7.2.1 General Study, C.7.2.2 Patient Study, C.7.3.1 General Series, C.7.5.1 General Equipment, C.7.10.1 General
-Acquisition, C.8.6.1 SC Equipment, C.8.6.2 SC Image, C.12.1 SOP Common, C.17.1 SR Document Series.
+Acquisition, C.8.6.1 SC Equipment, C.8.6.2 SC Image, C.12.1 SOP Common, C.17.1 SR Document Series, C.17.6.1 Key Object
+Document Series.
 """
 
 from __future__ import annotations
@@ -95,6 +96,17 @@ def sr_document_series(words: Words) -> Dataset:
     """C.17.1: the series of a measurement document."""
     return dataset(
         Modality="SR",
+        SeriesInstanceUID=words.series_instance_uid,
+        SeriesNumber=words.series_number,
+        SeriesDescription=words.object.series_description or None,
+        ReferencedPerformedProcedureStepSequence=[],
+    )
+
+
+def key_object_document_series(words: Words) -> Dataset:
+    """C.17.6.1: the series of a rejection note."""
+    return dataset(
+        Modality="KO",
         SeriesInstanceUID=words.series_instance_uid,
         SeriesNumber=words.series_number,
         SeriesDescription=words.object.series_description or None,

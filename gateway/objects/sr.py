@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from gateway import uids
 from gateway.errors import ObjectInvalid
 from gateway.model import Code, Observation
-from gateway.objects import coerce, encode, iods, modules
+from gateway.objects import coerce, content, encode, iods, modules
 from gateway.objects import words as words_
 from gateway.objects.attributes import code, dataset, merged
 from gateway.objects.words import Sink, Words, Written, check_times
@@ -68,7 +68,7 @@ def sr_document_content(words: Words, observations: Sequence[Observation]) -> Da
     """C.17.3: the tree. TID 1500 > language (1204), device observer (1001), procedure, measurements (1501)."""
     return merged(
         [
-            _container(Code("126000", "DCM", "Imaging Measurement Report"), _report(words, observations)),
+            content.container(Code("126000", "DCM", "Imaging Measurement Report"), _report(words, observations)),
             dataset(
                 ContentTemplateSequence=dataset(MappingResource="DCMR", TemplateIdentifier="1500"),
                 ObservationDateTime=words_.dt(words, words.captured_at),
@@ -80,12 +80,14 @@ def sr_document_content(words: Words, observations: Sequence[Observation]) -> Da
 def _report(words: Words, observations: Sequence[Observation]) -> list[Dataset]:
     step = words.exam.scheduled
     procedure = (step.requested_procedure_code if step else None) or IMAGING_PROCEDURE
-    remarks = [_text("CONTAINS", COMMENT, line) for line in modules.comments(words)]
+    remarks = [content.text("CONTAINS", COMMENT, line) for line in modules.comments(words)]
     return [
-        _coded("HAS CONCEPT MOD", _LANGUAGE, Code("en", "RFC5646", "English")),
+        content.language(),
         *_observer(words),
-        _coded("HAS CONCEPT MOD", Code("121058", "DCM", "Procedure reported"), procedure),
-        _related("CONTAINS", _container(Code("126010", "DCM", "Imaging Measurements"), [_group(words, observations)])),
+        content.coded("HAS CONCEPT MOD", Code("121058", "DCM", "Procedure reported"), procedure),
+        content.related(
+            "CONTAINS", content.container(Code("126010", "DCM", "Imaging Measurements"), [_group(words, observations)])
+        ),
         *remarks,
     ]
 
@@ -101,9 +103,11 @@ def _observer(words: Words) -> list[Dataset]:
     )
     context = "HAS OBS CONTEXT"
     return [
-        _coded(context, Code("121005", "DCM", "Observer Type"), Code("121007", "DCM", "Device")),
-        _uid(context, Code("121012", "DCM", "Device Observer UID"), uids.series(words.exam.exam_id, "device observer")),
-        *(_text(context, concept, text) for concept, text in texts if text),
+        content.coded(context, Code("121005", "DCM", "Observer Type"), Code("121007", "DCM", "Device")),
+        content.uid(
+            context, Code("121012", "DCM", "Device Observer UID"), uids.series(words.exam.exam_id, "device observer")
+        ),
+        *(content.text(context, concept, text) for concept, text in texts if text),
     ]
 
 
@@ -113,11 +117,11 @@ def _group(words: Words, observations: Sequence[Observation]) -> Dataset:
     identifier = f"Reading {words.instance_number}"
     times = _observed(words, observations)
     items = [
-        _text("HAS OBS CONTEXT", Code("112039", "DCM", "Tracking Identifier"), identifier),
-        _uid("HAS OBS CONTEXT", Code("112040", "DCM", "Tracking Unique Identifier"), tracking),
+        content.text("HAS OBS CONTEXT", Code("112039", "DCM", "Tracking Identifier"), identifier),
+        content.uid("HAS OBS CONTEXT", Code("112040", "DCM", "Tracking Unique Identifier"), tracking),
         *(_observation(words, one, at) for one, at in zip(observations, times, strict=True)),
     ]
-    return _related("CONTAINS", _container(Code("125007", "DCM", "Measurement Group"), items))
+    return content.related("CONTAINS", content.container(Code("125007", "DCM", "Measurement Group"), items))
 
 
 def _observed(words: Words, observations: Sequence[Observation]) -> list[datetime]:
@@ -132,14 +136,14 @@ def _observed(words: Words, observations: Sequence[Observation]) -> list[datetim
 def _observation(words: Words, observation: Observation, at: datetime) -> Dataset:
     number = _number(observation)
     item = (
-        _text("CONTAINS", observation.concept, observation.value or "(nothing)")
+        content.text("CONTAINS", observation.concept, observation.value or "(nothing)")
         if number is None
         else _measured(observation, number)
     )
     item.update(dataset(ObservationDateTime=words_.dt(words, at)))
     comments = [*observation.doubts, *_lost(observation, number)]
     if comments:
-        item.update(dataset(ContentSequence=[_text("HAS PROPERTIES", COMMENT, comment) for comment in comments]))
+        item.update(dataset(ContentSequence=[content.text("HAS PROPERTIES", COMMENT, comment) for comment in comments]))
     return item
 
 
@@ -172,37 +176,4 @@ def _measured(observation: Observation, number: Decimal) -> Dataset:
         NumericValue=text,
         FloatingPointValue=float(number) if Decimal(text) != number else None,
     )
-    return _item("CONTAINS", "NUM", observation.concept, MeasuredValueSequence=value)
-
-
-def _container(concept: Code, items: list[Dataset]) -> Dataset:
-    return dataset(
-        ValueType="CONTAINER",
-        ConceptNameCodeSequence=code(concept),
-        ContinuityOfContent="SEPARATE",
-        ContentSequence=items,
-    )
-
-
-def _related(relationship: str, item: Dataset) -> Dataset:
-    item.update(dataset(RelationshipType=relationship))
-    return item
-
-
-def _item(relationship: str, value_type: str, concept: Code, **value: str | Dataset) -> Dataset:
-    return dataset(RelationshipType=relationship, ValueType=value_type, ConceptNameCodeSequence=code(concept), **value)
-
-
-def _text(relationship: str, concept: Code, text: str) -> Dataset:
-    return _item(relationship, "TEXT", concept, TextValue=text)
-
-
-def _coded(relationship: str, concept: Code, value: Code) -> Dataset:
-    return _item(relationship, "CODE", concept, ConceptCodeSequence=code(value))
-
-
-def _uid(relationship: str, concept: Code, uid: str) -> Dataset:
-    return _item(relationship, "UIDREF", concept, UID=uid)
-
-
-_LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+    return content.item("CONTAINS", "NUM", observation.concept, MeasuredValueSequence=value)

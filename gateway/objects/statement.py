@@ -16,8 +16,18 @@ from pydicom.dataset import Dataset
 from gateway import uids
 from gateway.clock import BUILT_AT
 from gateway.config import Station
-from gateway.model import Code, Equipment, Observation, Patient, PerformedStep, Picture, ScheduledStep, StepStatus
-from gateway.objects import encode, iods, modules, pictures, sr
+from gateway.model import (
+    Code,
+    Equipment,
+    Instance,
+    Observation,
+    Patient,
+    PerformedStep,
+    Picture,
+    ScheduledStep,
+    StepStatus,
+)
+from gateway.objects import encode, iods, modules, note, pictures, sr
 from gateway.objects.attributes import merged
 from gateway.objects.iods import Iod
 from gateway.objects.words import Words
@@ -76,6 +86,8 @@ def _rules() -> Iterator[str]:
     yield "- Character set: ISO_IR 192 (UTF-8), always. Dates and times are local; TimezoneOffsetFromUTC is always there."
     yield "- An emergency exam is written with the PatientID `EMERGENCY-<8 hex digits>` and is not sent before it is identified;"
     yield "  OriginalAttributesSequence then keeps what was replaced."
+    yield "- What is discarded after it was sent is named in a Key Object Selection Document, (113001, DCM, Rejected for Quality"
+    yield "  Reasons), in the same study; it goes to every destination to which the object may have gone, and after it."
     yield "- Private attributes are never created. A text too long for its VR is cut, and kept in full in PatientComments or"
     yield "  ImageComments."
     yield ""
@@ -95,6 +107,11 @@ def _of(iod: Iod) -> Iterator[Module]:
         yield _title(sr.sr_document_general), sr.sr_document_general(full), sr.sr_document_general(scant)
         content = sr.sr_document_content
         yield _title(content), content(full, _READINGS), content(scant, _READINGS)
+    if iod is iods.KEY_OBJECT_SELECTION:
+        document = note.key_object_document
+        yield _title(document), document(full, _REJECTED), document(scant, _REJECTED)
+        tree = note.sr_document_content
+        yield _title(tree), tree(full, _REJECTED, "G^H"), tree(scant, _REJECTED, "")
     common = (modules.sop_common(words, iod.sop_class_uid) for words in (full, scant))
     yield _title(modules.sop_common), next(common), next(common)
 
@@ -155,6 +172,19 @@ _SCANT = PerformedStep(
     boot_id="boot",
 )
 _READINGS = (Observation(concept=_CODE, value="1", unit=Code("1", "UCUM", "no units")),)
+_REJECTED = (
+    Instance(
+        sop_instance_uid="2.25.2",
+        sop_class_uid=iods.US_IMAGE.sop_class_uid,
+        transfer_syntax_uid=encode.EXPLICIT_LITTLE,
+        study_instance_uid="2.25.1",
+        series_instance_uid="2.25.3",
+        blob="",
+        size_bytes=0,
+        data_digest="",
+        stored_at=BUILT_AT,
+    ),
+)
 
 
 def _words(exam: PerformedStep) -> Words:

@@ -12,8 +12,18 @@ from pydicom.pixels.encoders import RLELosslessEncoder
 
 from gateway import uids
 from gateway.config import Station
-from gateway.model import Code, Equipment, Observation, Patient, PerformedStep, Picture, ScheduledStep, StepStatus
-from gateway.objects import image, sr
+from gateway.model import (
+    Code,
+    Equipment,
+    Instance,
+    Observation,
+    Patient,
+    PerformedStep,
+    Picture,
+    ScheduledStep,
+    StepStatus,
+)
+from gateway.objects import image, note, sr
 from gateway.objects.words import Words
 from gateway.profile import ObjectKind
 
@@ -141,6 +151,42 @@ def report(observations=READINGS, **changes):
     return sink, sr.write(sink, made, observations)
 
 
+def rejected(kind, number, sop_class_uid):
+    """The row of an object that was discarded after it had left."""
+    return Instance(
+        sop_instance_uid=uids.instance(EXAM, kind, number, 0),
+        sop_class_uid=sop_class_uid,
+        transfer_syntax_uid=EXPLICIT,
+        study_instance_uid=STEP.study_instance_uid,
+        series_instance_uid=uids.series(EXAM, "sr" if kind == "sr" else "image"),
+        blob="",
+        size_bytes=0,
+        data_digest="",
+        kind=kind,
+        stored_at=AT,
+    )
+
+
+REJECTED = (
+    rejected("cine", 3, "1.2.840.10008.5.1.4.1.1.3.1"),
+    rejected("sr", 3, "1.2.840.10008.5.1.4.1.1.88.33"),
+)
+
+
+def rejection(of=REJECTED, by="Lee^Kim", **changes):
+    """The bytes of a rejection note, and what was written."""
+    sink = io.BytesIO()
+    made = words(
+        sop_instance_uid=uids.instance(EXAM, "note", 3, 0),
+        series_instance_uid=uids.series(EXAM, "note"),
+        series_number=3,
+        instance_number=3,
+        **changes,
+    )
+    written = note.write(sink, made, of, by=by)
+    return sink.getvalue(), written
+
+
 KINDS = {
     "us-still-grey": ("us", picture()),
     "us-still-colour": ("us", picture(samples=3)),
@@ -158,6 +204,7 @@ def every_object():
     for name, (kind, shown) in KINDS.items():
         yield name, composed(kind, shown)[0]
     yield "sr", report()[0].getvalue()
+    yield "note", rejection()[0]
 
 
 def decode(data, syntax, rows, columns, samples, bits, signed, /, *, photometric):

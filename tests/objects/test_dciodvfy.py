@@ -40,10 +40,12 @@ def test_every_object_kind_is_valid(saved):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("name", ["us", "sc", "sr"])
+@pytest.mark.parametrize("name", ["us", "sc", "sr", "note"])
 def test_an_object_is_valid_whoever_the_patient_is(saved, name, variant):
     if name == "sr":
         data = samples.report(**VARIANTS[variant])[0].getvalue()
+    elif name == "note":
+        data = samples.rejection(by="", **VARIANTS[variant])[0]
     else:
         data = samples.composed(name, samples.picture(), **VARIANTS[variant])[0]
     assert unexplained(saved(data)) == []

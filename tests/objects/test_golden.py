@@ -11,7 +11,7 @@ import gateway
 from tests.objects import samples
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = [*samples.KINDS, "sr", "emergency", "lossy-irregular"]
+NAMES = [*samples.KINDS, "sr", "note", "emergency", "lossy-irregular"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,6 +31,8 @@ def test_no_golden_object_is_left_over():
 def _object(name):
     if name == "sr":
         return samples.report()[0].getvalue()
+    if name == "note":
+        return samples.rejection()[0]
     if name == "emergency":
         return samples.composed("us", samples.picture(), exam_changes={"patient": None, "scheduled": None})[0]
     if name == "lossy-irregular":

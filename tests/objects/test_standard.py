@@ -55,6 +55,7 @@ def test_the_sop_classes_are_those_of_the_standard():
         "multi-frame-grayscale-byte-secondary-capture-image",
         "multi-frame-true-color-secondary-capture-image",
         "comprehensive-sr",
+        "key-object-selection-document",
     ]
 
 
