@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 from collections import Counter
@@ -13,16 +14,17 @@ import pytest
 
 from gateway import exam
 from gateway.clock import SystemClock
-from gateway.model import CaptureState, DeliveryState, PerformedStep, RequestKind, RequestState
+from gateway.model import CaptureKind, CaptureState, DeliveryState, PerformedStep, RequestKind, RequestState
 from gateway.service import demo
 from gateway.service.bell import ring
 from gateway.service.compose import Box
 from gateway.service.run import Services, units
+from gateway.simulators.instrument import dose_report
 from gateway.simulators.modality import Modality
 from gateway.spool.spool import Spool
 from tests.dicom_files import image
 
-VICTIMS = (f"acquire@{demo.STATION}", "forward", "keeper", "listen")
+VICTIMS = (f"acquire@{demo.STATION}", "forward", "keeper", "listen", "serial@DOSE", "panel")
 SUCCESS = "0000"
 SECRETS = ("Nakato", "Grace", "19840212", "DEMO-1", "ACC-1", "王", "Lefèvre")
 """Of the demo's worklist: what must never be in a log."""
@@ -30,14 +32,14 @@ SECRETS = ("Nakato", "Grace", "19840212", "DEMO-1", "ACC-1", "王", "Lefèvre")
 
 @contextmanager
 def box_at_work() -> Iterator[tuple[demo.World, Services, Box]]:
-    """Every service but the panel as a process of its own, looked after as `gateway run` does; both PACS are up.
+    """Every service as a process of its own, looked after as `gateway run` does; both PACS are up.
 
     At the end, whatever they logged names no patient.
     """
     lines: list[str] = []
     with demo.world_of(demo.REAL) as world:
         world.far.start()
-        services = Services([name for name in units(world.site) if name != "panel"], world.file, lines.append)
+        services = Services(units(world.site), world.file, lines.append)
         done = threading.Event()
 
         def look_after() -> None:
@@ -107,6 +109,8 @@ def test_each_service_killed_under_the_others_load_loses_and_doubles_nothing(tmp
             captured += [number for _ in range(3) if (number := press(box, step, 6.0)) is not None]
             services.kill(victim)
         demo.until(lambda: press(box, step, 6.0) is not None, 60.0, "acquire did not come back")
+        demo.until(lambda: _is_answered(world), 60.0, "the panel did not come back")
+        _print_until_read(world, box, step)
         sender.join(120.0)
         stop.set()
         captures = box.spool.captures
@@ -128,6 +132,29 @@ def test_each_service_killed_under_the_others_load_loses_and_doubles_nothing(tmp
         rows = Counter(i.sop_instance_uid for i in box.spool.instances.received(10_000))
         assert set(rows.values()) == {1}, "an object sent again is no second row"
         assert box.spool.troubles.all() == []
+
+
+def _is_answered(world: demo.World) -> bool:
+    """Ask the panel for its first page."""
+    connection = http.client.HTTPConnection("127.0.0.1", world.site.panel.port, timeout=5.0)
+    try:
+        connection.request("GET", "/sign-in")
+        return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _print_until_read(world: demo.World, box: Box, step: PerformedStep) -> None:
+    """Print until a reading is part of the exam: what was printed while nobody listened is lost on any serial line."""
+
+    def is_read() -> bool:
+        world.instrument.print(dose_report())
+        time.sleep(1.0)
+        return any(c.kind is CaptureKind.READING for c in box.spool.captures.of_exam(step.exam_id))
+
+    demo.until(is_read, 60.0, "the instrument was not heard again")
 
 
 def _is_all(box: Box, states: set[DeliveryState]) -> bool:
