@@ -17,6 +17,8 @@ from gateway.model import (
     Capture,
     CaptureKind,
     CaptureState,
+    Delivery,
+    DeliveryState,
     Instance,
     Patient,
     PerformedStep,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 PRESS_LIVES_NS = 5_000_000_000
 """A press that no one has taken by then is MISSED: the picture the person saw is no longer meant."""
+
+_UNSENT = frozenset({DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.FAILED})
 
 
 def start(
@@ -160,19 +164,29 @@ def finish_capture(spool: Spool, capture: Capture, *, note: str = "") -> None:
         spool.captures.set_state(capture.exam_id, capture.number, state, note)
 
 
-def discard(spool: Spool, exam_id: UUID, number: int, *, by: str = "") -> None:
-    """Take a capture out before its release. It can be undone until the exam ends; then its Deliveries are cancelled.
+def discard(spool: Spool, exam_id: UUID, number: int, *, by: str = "") -> bool:
+    """Take a capture out; return whether a rejection note is owed for it from now on, which the keeper writes.
 
-    Raises ExamError once it has been released: then only a rejection note can follow it.
+    Before its release it can be undone until the exam ends; then its Deliveries are cancelled. After its release that is
+    final: what has not been sent is cancelled at once, and a note follows to everybody who may have the rest. Raises
+    ExamError while it records, and once it is discarded or lost.
     """
     with spool.transaction():
         capture = spool.captures.get(exam_id, number)
-        if capture.state is not CaptureState.HELD:
-            raise ExamError(
-                problem=f"this capture is {capture.state.lower()}, and only one that waits can be discarded"
-            )
-        spool.captures.set_state(exam_id, number, CaptureState.DISCARDED)
-        spool.history.add(f"exam {exam_id}", "discarded", text=f"capture {number}", by=by)
+        match capture.state:
+            case CaptureState.HELD:
+                spool.captures.set_state(exam_id, number, CaptureState.DISCARDED)
+                is_note_owed = False
+                if spool.exams.get(exam_id).status is not StepStatus.IN_PROGRESS:
+                    withdraw(spool, capture, by)
+            case CaptureState.RELEASED:
+                is_note_owed = any(delivery.attempts for delivery in withdraw(spool, capture, by))
+                spool.captures.reject(exam_id, number, by, is_note_owed=is_note_owed)
+            case _:
+                raise ExamError(problem=f"this capture is {capture.state.lower()}, and cannot be discarded")
+        event = "discarded after its release" if capture.state is CaptureState.RELEASED else "discarded"
+        spool.history.add(f"exam {exam_id}", event, text=f"capture {number}", by=by)
+    return is_note_owed
 
 
 def undo(spool: Spool, exam_id: UUID, number: int, *, by: str = "") -> None:
@@ -183,8 +197,21 @@ def undo(spool: Spool, exam_id: UUID, number: int, *, by: str = "") -> None:
             raise ExamError(problem="this capture was not discarded")
         if spool.exams.get(exam_id).status is not StepStatus.IN_PROGRESS:
             raise ExamError(problem="the exam has ended, and its discards with it")
+        if spool.captures.is_rejected(exam_id, number):
+            raise ExamError(problem="this capture had already left")
         spool.captures.set_state(exam_id, number, CaptureState.HELD)
         spool.history.add(f"exam {exam_id}", "brought back", text=f"capture {number}", by=by)
+
+
+def withdraw(spool: Spool, capture: Capture, by: str) -> list[Delivery]:
+    """Cancel what has not been sent of a capture, and is not being sent; return all its Deliveries as they are then."""
+    payloads = [instance.sop_instance_uid for instance in spool.instances.of_capture(capture.exam_id, capture.number)]
+    with spool.transaction():
+        for payload in payloads:
+            for delivery in spool.deliveries.of_payload(payload):
+                if delivery.state in _UNSENT:
+                    spool.deliveries.apply(delivery.delivery_id, "cancel", text="discarded", by=by)
+        return [delivery for payload in payloads for delivery in spool.deliveries.of_payload(payload)]
 
 
 def destinations(site: Site, modality: str) -> list[str]:
@@ -201,16 +228,10 @@ def _end(spool: Spool, clock: Clock, exam_id: UUID, status: StepStatus, reason: 
         step = spool.exams.end(exam_id, status, clock.now(), reason)
         for capture in spool.captures.of_exam(exam_id):
             if capture.state is CaptureState.DISCARDED:
-                _cancel(spool, capture, operator)
+                withdraw(spool, capture, operator)
         spool.instances.release_exam(exam_id)
         spool.history.add(f"exam {exam_id}", status.lower(), text=reason, by=operator)
     return step
-
-
-def _cancel(spool: Spool, capture: Capture, by: str) -> None:
-    for instance in spool.instances.of_capture(capture.exam_id, capture.number):
-        for delivery in spool.deliveries.of_payload(instance.sop_instance_uid):
-            spool.deliveries.apply(delivery.delivery_id, "cancel", text="discarded", by=by)
 
 
 def _release_at(spool: Spool, clock: Clock, exam_id: UUID, release: Release) -> int | None:

@@ -311,7 +311,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     capture: int = 0
     segment: int = 0
     kind: str = ""
-    """`image`, `cine`, `sr`, or `received`."""
+    """`image`, `cine`, `sr`, `note` (a rejection note: of no capture), or `received`."""
     modality: str = ""
     frame_count: int = 1
     captured_ns: int = 0

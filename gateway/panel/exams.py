@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, get_flashed_messages, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from gateway import exam
@@ -37,7 +37,7 @@ def screen(exam_id: UUID) -> str | Response:
         shots=shots,
         film_version=_version(shots),
         last_s=_last_s(step),
-        answer=_answer_to(request.args.get("press", 0, type=int), step),
+        answer=_answer_to(request.args.get("press", 0, type=int), step) or _said(),
     )
 
 
@@ -66,9 +66,21 @@ def film(exam_id: UUID) -> Response:
     return answer
 
 
+@views.get("/captures/<int:number>/discard")
+def ask_discard(exam_id: UUID, number: int) -> str | Response:
+    """Ask whether a capture that has been released is really to be discarded: that is final."""
+    back = url_for("exams.screen", exam_id=exam_id)
+    if not _is_released(exam_id, number):
+        return redirect(back, 303)
+    step, has_picture = box().spool.exams.get(exam_id), box().spool.thumbnail_path(exam_id, number).exists()
+    return render_template("discard.html", exam=step, number=number, has_picture=has_picture, back=back)
+
+
 @views.post("/captures/<int:number>/discard")
 def discard(exam_id: UUID, number: int) -> Response:
-    """Take a capture out before it leaves."""
+    """Take a capture out: at once before it leaves, and after that only when a person who is signed in has confirmed it."""
+    if _is_released(exam_id, number):
+        return _discarded_for_good(exam_id, number)
     exam.discard(box().spool, exam_id, number, by=guard.operator())
     return _done(exam_id, gettext("Capture %(number)d is discarded. Undo brings it back.", number=number))
 
@@ -168,12 +180,34 @@ def _identify_page(exam_id: UUID, fields: typed.Typed | None = None, problem: st
     )
 
 
+def _is_released(exam_id: UUID, number: int) -> bool:
+    return box().spool.captures.get(exam_id, number).state is CaptureState.RELEASED
+
+
+def _discarded_for_good(exam_id: UUID, number: int) -> Response:
+    if request.form.get("released") != "yes" or guard.person() is None:
+        return redirect(url_for("exams.ask_discard", exam_id=exam_id, number=number), 303)
+    is_note_owed = exam.discard(box().spool, exam_id, number, by=guard.operator())
+    box().ring("keeper")
+    if is_note_owed:
+        flash(gettext("Capture %(number)d is discarded. A note that rejects it follows it.", number=number), "safe")
+    else:
+        flash(gettext("Capture %(number)d is discarded. It had not been sent to anybody.", number=number), "safe")
+    return redirect(url_for("exams.screen", exam_id=exam_id), 303)
+
+
 def _answer_to(request_id: int, step: PerformedStep) -> words.Answer | None:
     """Return what became of the press that a browser without JavaScript has just made."""
     if not request_id:
         return None
     asked = box().spool.requests.get(request_id)
     return words.press_answer(asked) if asked.exam_id == step.exam_id else None
+
+
+def _said() -> words.Answer | None:
+    """Return what an act on another page came to: on this screen it stands where the presses are answered."""
+    said = get_flashed_messages(with_categories=True)
+    return words.Answer(tone=said[-1][0], sentence=said[-1][1]) if said else None
 
 
 def _last_s(step: PerformedStep) -> int:

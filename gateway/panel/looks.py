@@ -50,6 +50,8 @@ class Shot(Struct, frozen=True, kw_only=True):
     has_picture: bool = False
     is_discarded: bool = False
     can_discard: bool = False
+    can_reject: bool = False
+    """It has been released: discarding it is final, and asked for once more."""
     can_undo: bool = False
 
 
@@ -113,7 +115,8 @@ def _shot(step: PerformedStep, capture: Capture) -> Shot:
         has_picture=box().spool.thumbnail_path(step.exam_id, capture.number).exists(),
         is_discarded=capture.state is CaptureState.DISCARDED,
         can_discard=is_running and capture.state is CaptureState.HELD,
-        can_undo=is_running and capture.state is CaptureState.DISCARDED,
+        can_reject=capture.state is CaptureState.RELEASED,
+        can_undo=is_running and _can_undo(capture),
     )
 
 
@@ -131,6 +134,11 @@ def _state(step: PerformedStep, capture: Capture) -> tuple[str, str, str]:
         case CaptureState.RELEASED:
             where = _where(step, capture)
             return where, standing.word(where), ""
+
+
+def _can_undo(capture: Capture) -> bool:
+    is_discarded = capture.state is CaptureState.DISCARDED
+    return is_discarded and not box().spool.captures.is_rejected(capture.exam_id, capture.number)
 
 
 def _where(step: PerformedStep, capture: Capture) -> standing.Standing:

@@ -9,7 +9,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from msgspec import Struct
 from werkzeug.wrappers import Response
 
-from gateway.model import Delivery, DeliveryState, Instance, PayloadKind, PerformedStep
+from gateway.model import CaptureState, Delivery, DeliveryState, Instance, PayloadKind, PerformedStep
 from gateway.panel import guard, standing, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext, ngettext
@@ -82,6 +82,9 @@ class ObjectRow(Struct, frozen=True, kw_only=True):
     title: str
     deliveries: list[DeliveryRow]
     failed: list[int]
+    capture: int
+    can_reject: bool
+    """It is the first object of a capture that has been released: it can still be discarded, for good."""
 
 
 @views.get("")
@@ -223,16 +226,26 @@ def _objects(exam_id: UUID) -> list[ObjectRow]:
     owed: dict[str, list[Delivery]] = {}
     for delivery in _objects_of(box().spool.deliveries.of_exam(exam_id)):
         owed.setdefault(delivery.payload, []).append(delivery)
+    released = {
+        capture.number for capture in box().spool.captures.of_exam(exam_id) if capture.state is CaptureState.RELEASED
+    }
     return [
-        _object_row(instance, owed.get(payload_of(instance), [])) for instance in box().spool.instances.of_exam(exam_id)
+        _object_row(instance, owed.get(payload_of(instance), []), can_reject=_is_first_of(instance, released))
+        for instance in box().spool.instances.of_exam(exam_id)
     ]
 
 
-def _object_row(instance: Instance, deliveries: list[Delivery]) -> ObjectRow:
+def _is_first_of(instance: Instance, captures: set[int]) -> bool:
+    return instance.capture in captures and instance.segment == 0
+
+
+def _object_row(instance: Instance, deliveries: list[Delivery], *, can_reject: bool) -> ObjectRow:
     return ObjectRow(
         title=_title(instance),
         deliveries=[_delivery_row(delivery) for delivery in deliveries],
         failed=[delivery.delivery_id for delivery in deliveries if delivery.state is DeliveryState.FAILED],
+        capture=instance.capture,
+        can_reject=can_reject,
     )
 
 
@@ -248,6 +261,8 @@ def _title(instance: Instance) -> str:
                 instance.frame_count,
                 number=number,
             )
+        case "note":
+            return gettext("Note that rejects a discarded capture")
         case "sr":
             return gettext("Measurement %(number)d", number=number)
         case _:

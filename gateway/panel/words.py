@@ -116,6 +116,7 @@ PROBLEMS: Final[tuple[str, ...]] = (
     lazy_gettext("images of it have already left under the former name"),
     lazy_gettext("this capture was not discarded"),
     lazy_gettext("the exam has ended, and its discards with it"),
+    lazy_gettext("this capture had already left"),
     lazy_gettext("the box was restarted since"),
     lazy_gettext("that exam has ended"),
     lazy_gettext("the service that had taken it was stopped"),

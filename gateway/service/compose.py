@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct, structs
 
 from gateway import exam as exams
+from gateway import profile as profiles
 from gateway import uids
 from gateway.clock import BUILT_AT, Clock
 from gateway.config import Site
@@ -104,6 +105,15 @@ def store_readings(
     says = words(box.site, segment)
     wrote = _Wrote(lambda sink: sr.write(sink, says, observations), "SR", 1)
     return _store(box, segment, says, wrote, 0, also)
+
+
+def origin(box: Box, step: PerformedStep, source: str, *, is_reading: bool) -> tuple[Equipment, ObjectKind]:
+    """Return the equipment and the kind of object behind a capture."""
+    own = box.site.paths.profiles
+    if is_reading:
+        return profiles.instrument(box.site.serial[source].instrument, own).equipment, profiles.READINGS
+    profile = profiles.modality(step.profile, own)
+    return profile.equipment, profile.object
 
 
 class _Wrote(Struct, frozen=True):

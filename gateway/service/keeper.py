@@ -1,4 +1,4 @@
-"""keeper: puts right what the dead left, releases what may leave, rewrites headers, purges, checkpoints, asks the RIS.
+"""keeper: puts right what the dead left, releases what may leave, rewrites headers, rejects, purges, checkpoints, asks the RIS.
 
 The only service that checkpoints. Each task is a function of its own with its own pace; one that fails is said and tried
 again later, and never keeps the others from theirs. The RIS is asked in a thread of its own: one that does not answer
@@ -17,13 +17,12 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from gateway import config
-from gateway import profile as profiles
 from gateway.errors import BlobCorrupt, BlobMissing, GatewayError, PeerError
 from gateway.model import CaptureKind
 from gateway.objects import revise
-from gateway.service import log, notify, unit
+from gateway.service import log, notify, rejection, unit
 from gateway.service.bell import ring
-from gateway.service.compose import Box, Segment, words
+from gateway.service.compose import Box, Segment, origin, words
 from gateway.source import worklist
 from gateway.spool.instances import payload_of
 
@@ -32,13 +31,13 @@ if TYPE_CHECKING:
 
     from gateway.clock import Clock
     from gateway.config import Site
-    from gateway.model import Equipment, Instance, PerformedStep
-    from gateway.profile import ObjectKind
+    from gateway.model import Instance, PerformedStep
     from gateway.service.bell import Bell
     from gateway.spool.spool import Spool
 
 RELEASE_S: Final = 1.0
 IDENTITY_S: Final = 1.0
+REJECT_S: Final = 1.0
 CHECKPOINT_S: Final = 5.0
 TAKE_BACK_S: Final = 5.0
 ROOM_S: Final = 10.0
@@ -134,6 +133,25 @@ def bring_up_to_date(box: Box) -> None:
         raise failed[0]
 
 
+def reject(box: Box) -> None:
+    """Write the rejection notes that are owed for captures discarded after they had left, and let them follow.
+
+    One that cannot be written is shown and tried again, and keeps none of the others from it; raises the first such error.
+    """
+    failed: list[GatewayError] = []
+    for owed in box.spool.captures.notes_owed():
+        try:
+            written = rejection.pay(box, owed, _now_of(box, box.spool.exams.get(owed.exam_id)))
+        except GatewayError as error:
+            box.spool.troubles.add(f"exam {owed.exam_id}", error)
+            failed.append(error)
+        else:
+            if written is not None:
+                ring(box.site.run, "forward")
+    if failed:
+        raise failed[0]
+
+
 def checkpoint(box: Box) -> None:
     """Copy the WAL into the database."""
     box.spool.checkpoint()
@@ -218,6 +236,7 @@ def _tasks() -> list[Task]:
     return [
         Task("release", RELEASE_S, release),
         Task("identity", IDENTITY_S, bring_up_to_date),
+        Task("rejection", REJECT_S, reject),
         Task("checkpoint", CHECKPOINT_S, checkpoint),
         Task("clock", CLOCK_S, watch_clock),
         Task("take back", TAKE_BACK_S, take_back),
@@ -243,7 +262,7 @@ def _rewrite(box: Box, instance: Instance) -> None:
             box.spool.blobs.path(instance.blob),
             part,
             words(box.site, _segment(box, instance, step)),
-            modified_at=_modified_at(box, step),
+            modified_at=_now_of(box, step),
         )
         blob, size_bytes = part.commit()
         box.spool.instances.revise(
@@ -257,8 +276,8 @@ def _rewrite(box: Box, instance: Instance) -> None:
         )
 
 
-def _modified_at(box: Box, step: PerformedStep) -> datetime:
-    """Return when this is: while the clock is not trusted, by what is known of the exam (law 6)."""
+def _now_of(box: Box, step: PerformedStep) -> datetime:
+    """Return what time it is for what an object says; while the clock is not trusted, by what is known of the exam (law 6)."""
     now = box.clock.now()
     if not box.clock.doubt():
         return now
@@ -269,7 +288,7 @@ def _modified_at(box: Box, step: PerformedStep) -> datetime:
 
 def _segment(box: Box, instance: Instance, step: PerformedStep) -> Segment:
     capture = box.spool.captures.get(step.exam_id, instance.capture)
-    equipment, kind = _origin(box, step, capture.source, is_reading=capture.kind is CaptureKind.READING)
+    equipment, kind = origin(box, step, capture.source, is_reading=capture.kind is CaptureKind.READING)
     return Segment(
         step=step,
         capture=capture,
@@ -278,12 +297,3 @@ def _segment(box: Box, instance: Instance, step: PerformedStep) -> Segment:
         captured_ns=instance.captured_ns,
         number=instance.segment,
     )
-
-
-def _origin(box: Box, step: PerformedStep, source: str, *, is_reading: bool) -> tuple[Equipment, ObjectKind]:
-    """Return the equipment and the kind of object behind a capture."""
-    own = box.site.paths.profiles
-    if is_reading:
-        return profiles.instrument(box.site.serial[source].instrument, own).equipment, profiles.READINGS
-    profile = profiles.modality(step.profile, own)
-    return profile.equipment, profile.object

@@ -5,12 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from msgspec import Struct
+
 from gateway.errors import NoSuchRow, WrongState
 from gateway.model import Capture, CaptureKind, CaptureState
 from gateway.spool import lease
 from gateway.spool.quota import Quota
 from gateway.spool.rows import Row, stamp, value
 from gateway.spool.store import Store
+
+
+class Rejection(Struct, frozen=True):
+    """A capture that was discarded after it had been released, by whom."""
+
+    exam_id: UUID
+    number: int
+    by: str
 
 
 class Captures:
@@ -59,7 +69,7 @@ class Captures:
         return [value(row, Capture) for row in rows]
 
     def set_state(self, exam_id: UUID, number: int, state: CaptureState, note: str = "") -> Capture:
-        """Move a capture; a note that is given is added. LOST, and discarding what has left, are final (WrongState)."""
+        """Move a capture; a note that is given is added. LOST is final, and what is RELEASED only `reject` discards (WrongState)."""
         self._quota.make_way()
         with self._store.transaction():
             capture = self.get(exam_id, number)
@@ -70,6 +80,38 @@ class Captures:
                 (state, "; ".join(filter(None, (capture.note, note))), str(exam_id), number),
             )
         return self.get(exam_id, number)
+
+    def reject(self, exam_id: UUID, number: int, by: str, *, is_note_owed: bool) -> Capture:
+        """Discard a RELEASED capture, for good; when something of it may have arrived, a rejection note is owed from now on.
+
+        Raises WrongState for any other capture.
+        """
+        self._quota.make_way()
+        with self._store.transaction():
+            capture = self.get(exam_id, number)
+            if capture.state is not CaptureState.RELEASED:
+                raise WrongState(what="This capture", state=capture.state, event="reject")
+            key = (str(exam_id), number)
+            self._store.run("UPDATE capture SET state = 'DISCARDED' WHERE exam_id = ? AND number = ?", key)
+            self._store.run("INSERT INTO rejection VALUES (?, ?, ?, ?)", (*key, by, is_note_owed))
+        return self.get(exam_id, number)
+
+    def is_rejected(self, exam_id: UUID, number: int) -> bool:
+        """Say whether a capture was discarded after its release: nothing brings it back."""
+        key = (str(exam_id), number)
+        return self._store.row("SELECT 1 FROM rejection WHERE exam_id = ? AND number = ?", key) is not None
+
+    def notes_owed(self) -> list[Rejection]:
+        """Return the rejections whose note is not written yet."""
+        rows = self._store.rows("SELECT * FROM rejection INDEXED BY rejection_owed WHERE is_note_owed = 1")
+        return [value(row, Rejection) for row in rows]
+
+    def note_written(self, exam_id: UUID, number: int) -> None:
+        """Say that a rejection's note is admitted; in the transaction that admits it."""
+        with self._store.transaction():
+            self._store.run(
+                "UPDATE rejection SET is_note_owed = 0 WHERE exam_id = ? AND number = ?", (str(exam_id), number)
+            )
 
     def abandoned(self, source: str) -> list[Capture]:
         """Return the captures that were RECORDING from a source when their process died."""

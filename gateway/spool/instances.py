@@ -90,8 +90,9 @@ class Instances:
         return self._list("SELECT * FROM instance WHERE sop_instance_uid = ? ORDER BY variant", (uid,))
 
     def of_exam(self, exam_id: UUID) -> list[Instance]:
-        """Return the objects of an exam, by capture and segment."""
-        return self._list("SELECT * FROM instance WHERE exam_id = ? ORDER BY capture, segment, number", (str(exam_id),))
+        """Return the objects of an exam, by capture and segment, and its rejection notes after them."""
+        order = "kind = 'note', capture, segment, number"
+        return self._list(f"SELECT * FROM instance WHERE exam_id = ? ORDER BY {order}", (str(exam_id),))
 
     def of_capture(self, exam_id: UUID, number: int) -> list[Instance]:
         """Return the objects of one capture, by segment."""

@@ -73,6 +73,16 @@ CREATE TABLE capture (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX capture_recording ON capture (source) WHERE state = 'RECORDING';
 
+CREATE TABLE rejection (
+    exam_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    "by" TEXT NOT NULL,
+    is_note_owed INTEGER NOT NULL,
+    PRIMARY KEY (exam_id, number),
+    FOREIGN KEY (exam_id, number) REFERENCES capture (exam_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rejection_owed ON rejection (exam_id, number) WHERE is_note_owed = 1;
+
 CREATE TABLE instance (
     number INTEGER PRIMARY KEY,
     payload TEXT NOT NULL UNIQUE,

@@ -46,10 +46,10 @@ MOVE = """UPDATE delivery SET state = :state, error_code = :error_code, error_te
 SUCCESS = """INSERT INTO destination (name, last_success_at) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET last_success_at = excluded.last_success_at"""
 
-IS_BEHIND = """(behind.state = 'STORED' AND NOT EXISTS (
+IS_BEHIND = """(behind.state = 'STORED' AND behind.kind <> 'note' AND NOT EXISTS (
     SELECT 1 FROM delivery AS left_already
     WHERE left_already.payload = behind.payload AND left_already.state NOT IN ('HELD', 'CANCELLED')))"""
-"""Of an instance named `behind`: it is here, and not one byte of it has left."""
+"""Of an instance named `behind`: it is here, and not one byte of it has left. A rejection note is what it was when it was made."""
 
 BEHIND = f"""SELECT behind.* FROM exam INDEXED BY exam_revised CROSS JOIN instance AS behind USING (exam_id)
     WHERE exam.identity_revision > 0 AND behind.revision < exam.identity_revision AND {IS_BEHIND}

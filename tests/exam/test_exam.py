@@ -23,7 +23,9 @@ from gateway.model import (
     RequestKind,
     ScheduledStep,
     StepStatus,
+    StoreOutcome,
 )
+from gateway.spool.captures import Rejection
 from gateway.spool.spool import Spool
 
 WHO = Patient(patient_id="P1", name="Synthetic^Test", birth_date="19700101", sex="F")
@@ -37,6 +39,8 @@ SITE = Site(
         "ct-archive": Destination(host="127.0.0.1", called_ae="CT", modalities=("CT",)),
     }
 )
+
+AT_ONCE = Site(destination=SITE.destination, release=Release(after_s=0))
 
 
 @pytest.fixture
@@ -177,6 +181,59 @@ def test_a_discard_is_final_once_the_exam_has_ended(spool: Spool) -> None:
     exam.complete(spool, spool.clock, step.exam_id)
     with pytest.raises(ExamError):
         exam.undo(spool, step.exam_id, 1)
+
+
+def test_what_is_discarded_after_its_exam_has_ended_never_leaves(spool: Spool) -> None:
+    step = begin(spool)
+    capture(spool, step)
+    exam.complete(spool, spool.clock, step.exam_id)
+    assert not exam.discard(spool, step.exam_id, 1)
+    assert states(spool, step.exam_id) == {DeliveryState.CANCELLED}
+
+
+def test_a_released_capture_that_nobody_was_sent_is_cancelled_and_owes_no_note(spool: Spool) -> None:
+    step = begin(spool, patient=WHO)
+    capture(spool, step, AT_ONCE)
+    spool.deliveries.release_due()
+    assert not exam.discard(spool, step.exam_id, 1, by="Ada")
+    assert states(spool, step.exam_id) == {DeliveryState.CANCELLED}
+    assert spool.captures.get(step.exam_id, 1).state is CaptureState.DISCARDED
+    assert spool.captures.notes_owed() == []
+
+
+def test_a_capture_that_has_left_is_discarded_for_good_and_owes_a_note(spool: Spool) -> None:
+    step = begin(spool, patient=WHO)
+    capture(spool, step, AT_ONCE)
+    spool.deliveries.release_due()
+    (sent,) = spool.deliveries.claim("pacs", 1)
+    spool.deliveries.settle([(sent.delivery_id, StoreOutcome(verdict="accepted"))])
+    assert exam.discard(spool, step.exam_id, 1, by="Ada")
+    assert {d.destination: d.state for d in spool.deliveries.of_exam(step.exam_id)} == {
+        "pacs": DeliveryState.SENT,
+        "us-archive": DeliveryState.CANCELLED,
+    }
+    assert spool.captures.notes_owed() == [Rejection(step.exam_id, 1, "Ada")]
+    for again in (exam.undo, exam.discard):
+        with pytest.raises(ExamError):
+            again(spool, step.exam_id, 1)
+    assert len(spool.captures.notes_owed()) == 1
+
+
+def test_an_exam_of_which_a_discarded_capture_has_left_keeps_its_patient(spool: Spool) -> None:
+    step = begin(spool, patient=WHO)
+    capture(spool, step, AT_ONCE)
+    spool.deliveries.release_due()
+    spool.deliveries.claim("pacs", 1)
+    exam.discard(spool, step.exam_id, 1)
+    with pytest.raises(ExamError):
+        exam.identify(spool, step.exam_id, patient=Patient(patient_id="P2", name="Other"))
+
+
+def test_a_capture_that_records_cannot_be_discarded(spool: Spool) -> None:
+    step = begin(spool, patient=WHO)
+    exam.begin_capture(spool, spool.clock, step.exam_id, CaptureKind.CINE, "US1")
+    with pytest.raises(ExamError):
+        exam.discard(spool, step.exam_id, 1)
 
 
 def test_an_unidentified_exam_stays_here_even_when_completed(spool: Spool) -> None:

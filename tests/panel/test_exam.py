@@ -308,12 +308,56 @@ def test_a_capture_is_discarded_and_brought_back(peopled, browser, exam):
     assert peopled.spool.captures.get(exam.exam_id, 1).state is CaptureState.HELD
 
 
-def test_a_capture_that_has_left_cannot_be_discarded(peopled, browser, exam):
+def test_a_capture_that_has_left_is_discarded_only_after_it_was_asked_for_once_more(peopled, browser, exam):
     peopled.capture(exam)
     peopled.release()
-    assert "Discard capture 1" not in browser.get(f"/exam/{exam.exam_id}").text
-    answer = browser.post(f"/exam/{exam.exam_id}/captures/1/discard")
-    assert (answer.status_code, "released" in answer.text) == (409, True)
+    peopled.send("PACS")
+    url = f"/exam/{exam.exam_id}/captures/1/discard"
+    assert f'href="{url}"' in browser.get(f"/exam/{exam.exam_id}").text
+    asked = browser.post(url)
+    assert (asked.status_code, asked.location) == (303, url)
+    assert peopled.spool.captures.get(exam.exam_id, 1).state is CaptureState.RELEASED
+    assert "This cannot be undone." in browser.get(url).text
+    browser.post(url, {"released": "yes"})
+    assert peopled.spool.captures.get(exam.exam_id, 1).state is CaptureState.DISCARDED
+    assert [owed.by for owed in peopled.spool.captures.notes_owed()] == [TECHNOLOGIST]
+    assert "keeper" in peopled.rung
+    page = browser.get(f"/exam/{exam.exam_id}").text
+    assert "A note that rejects it follows it." in page
+    assert "Bring capture 1 back" not in page
+    undone = browser.post(f"/exam/{exam.exam_id}/captures/1/undo")
+    assert (undone.status_code, "this capture had already left" in undone.text) == (409, True)
+
+
+def test_the_question_is_not_asked_of_a_capture_that_waits(peopled, browser, exam):
+    peopled.capture(exam)
+    answer = browser.get(f"/exam/{exam.exam_id}/captures/1/discard")
+    assert (answer.status_code, answer.location) == (303, f"/exam/{exam.exam_id}")
+
+
+def test_a_browser_that_only_drives_the_exam_cannot_reject_what_has_left(peopled, browser, exam):
+    peopled.capture(exam)
+    peopled.release()
+    peopled.send("PACS")
+    url = f"/exam/{exam.exam_id}"
+    browser.get(url)
+    peopled.clock.sleep(3600)
+    peopled.signal()
+    assert f"{url}/captures/1/discard" not in browser.get(url).text
+    browser.post(f"{url}/captures/1/discard", {"released": "yes"})
+    assert "/sign-in" in browser.get(f"{url}/captures/1/discard").location
+    assert peopled.spool.captures.get(exam.exam_id, 1).state is CaptureState.RELEASED
+
+
+def test_a_capture_of_an_ended_exam_is_discarded_from_where_it_is_shown(peopled, browser, exam):
+    peopled.capture(exam)
+    verbs.complete(peopled.spool, peopled.clock, exam.exam_id)
+    url = f"/exam/{exam.exam_id}/captures/1/discard"
+    assert f'href="{url}"' in browser.get(f"/way/{exam.exam_id}").text
+    browser.post(url, {"released": "yes"})
+    page = browser.get(f"/way/{exam.exam_id}").text
+    assert "It had not been sent to anybody." in page
+    assert url not in page
 
 
 def test_the_film_says_where_each_capture_is(peopled, browser, exam):

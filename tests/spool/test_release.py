@@ -262,6 +262,24 @@ def _capture(spool, clock, exam, uid, *, state=CaptureState.HELD, **fields):
     return made
 
 
+def test_only_what_was_released_is_rejected_and_only_once(spool, clock, exam):
+    _capture(spool, clock, exam, "1.1")
+    with pytest.raises(WrongState):
+        spool.captures.reject(exam.exam_id, 1, "Ada", is_note_owed=True)
+    clock.sleep(60)
+    spool.deliveries.release_due()
+    with pytest.raises(WrongState):
+        spool.captures.set_state(exam.exam_id, 1, CaptureState.DISCARDED)
+    spool.captures.reject(exam.exam_id, 1, "Ada", is_note_owed=True)
+    with pytest.raises(WrongState):
+        spool.captures.reject(exam.exam_id, 1, "Ada", is_note_owed=True)
+    assert spool.captures.is_rejected(exam.exam_id, 1)
+    assert [(owed.number, owed.by) for owed in spool.captures.notes_owed()] == [(1, "Ada")]
+    spool.captures.note_written(exam.exam_id, 1)
+    assert spool.captures.notes_owed() == []
+    assert spool.captures.is_rejected(exam.exam_id, 1), "the note ends the debt, not the rejection"
+
+
 def _order(study):
     return ScheduledStep(patient=PATIENT, scheduled_procedure_step_id="S1", study_instance_uid=study)
 

@@ -256,4 +256,4 @@ def _what_is_wrong(data, clock):
         return [str(error)]
 
 
-FIRST = "61eb0fa1ef49bf7c"
+FIRST = "234677808923d23a"
