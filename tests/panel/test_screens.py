@@ -151,7 +151,7 @@ def test_without_javascript_an_exam_goes_from_the_worklist_to_its_end(served, pl
     plain.get_by_role("button", name="Record").click()
     plain.get_by_role("button", name="Stop").click()
     expect(plain.get_by_text("Saved: recording, capture 3.")).to_be_visible()
-    plain.get_by_role("button", name="Last 10 s").click()
+    plain.get_by_role("button", name="Last 5 s").click()
     assert served.presses == ["STILL", "STILL", "CINE_START", "CINE_STOP", "RETROSPECTIVE"]
 
     plain.get_by_role("button", name="Discard capture 2").click()
@@ -406,6 +406,7 @@ def day(tmp_path_factory):
         "identify": f"/exam/{exam.exam_id}/identify",
         "time": f"/exam/{exam.exam_id}/time",
         "end": f"/exam/{exam.exam_id}/end",
+        "discard": f"/exam/{exam.exam_id}/captures/1/discard",
         "way": "/way",
         "one": f"/way/{past[2].exam_id}",
         "unknown": f"/way/{past[1].exam_id}",
