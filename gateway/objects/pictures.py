@@ -173,5 +173,5 @@ def _remarks(picture: Picture) -> list[str]:
         noun = "frame was" if picture.missing_frames == 1 else "frames were"
         remarks.append(f"{picture.missing_frames} {noun} missed; the intervals between frames show where.")
     if picture.ended_early:
-        remarks.append(f"The recording ended early: {picture.ended_early}.")
+        remarks.append(f"The recording ended early: {picture.ended_early.rstrip('.')}.")
     return remarks

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from itertools import chain as chained
 from queue import SimpleQueue
@@ -55,6 +56,7 @@ THUMBNAIL_COLUMNS: Final = 240
 POLL_S: Final = 0.002
 STEP_S: Final = 0.2
 PICTURE_S: Final = 1.0
+MEND_S: Final = 10.0
 END_S: Final = 30.0
 COLOUR_DIMENSIONS: Final = 3
 SIMULATOR: Final = "simulator:"
@@ -68,7 +70,7 @@ def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Eve
     station = Station(name=name, box=box, logger=log.of(f"acquire@{name}"))
     acquire = Acquire(station)
     recording.rescue(station, acquire.profile_of)
-    threads = [threading.Thread(target=work, args=(stop,), daemon=True) for work in (acquire.watch, acquire.preview)]
+    threads = [threading.Thread(target=work, args=(stop,), daemon=True) for work in acquire.works]
     for thread in threads:
         thread.start()
     watchdog = notify.Watchdog()
@@ -111,12 +113,17 @@ class Acquire:
 
     # ---- what its threads do ----
 
+    @property
+    def works(self) -> tuple[Callable[[threading.Event], None], ...]:
+        """What runs beside `turn`, each in a thread of its own, until told to stop."""
+        return self.watch, self.preview, self.mend
+
     def turn(self) -> None:
         """Answer every press that waits, and end a cine whose exam is no longer in progress."""
         while (request := self._box.spool.requests.take(self._station.name)) is not None:
             self._answer(request)
         self._tell_edges()
-        self._recordings = [each for each in self._recordings if each.is_alive()]
+        self._recordings = [each for each in self._recordings if each.is_alive() or not each.is_kept()]
         cine = self._recording()
         if cine is not None and not self._is_running(cine.plan.step):
             cine.stop(self._box.clock.monotonic_ns())
@@ -148,6 +155,17 @@ class Acquire:
         while not stop.wait(PREVIEW_S):
             if live.is_wanted(self._box.site.run, self._station.name):
                 self._publish()
+
+    def mend(self, stop: threading.Event) -> None:
+        """Keep what could not be kept before: a recording that found the disk full, here or in a process that died."""
+        while not stop.wait(MEND_S):
+            try:
+                recording.rescue(self._station, self.profile_of)
+            except GatewayError as error:
+                self._station.logger.warning("%s", error, extra={"CODE": error.code})
+            for each in [each for each in self._recordings if not each.is_alive()]:
+                if not each.is_kept():
+                    each.keep()
 
     # ---- presses ----
 
@@ -310,12 +328,17 @@ class Acquire:
         live.write_preview(self._box.site.run, self._station.name, codecs.jpeg(picture, PREVIEW_QUALITY))
 
     def _thumbnail(self, plan: Plan, pixels: Pixels) -> None:
+        """Write the small picture that the panel shows; no capture is lost for the want of one."""
         path = self._box.spool.thumbnail_path(plan.step.exam_id, plan.capture.number)
         picture = pixels if pixels.ndim == COLOUR_DIMENSIONS else pixels[..., None]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(
-            codecs.jpeg(chains.shrink(picture, THUMBNAIL_COLUMNS, plan.pixels.pixel_aspect), PREVIEW_QUALITY)
-        )
+        small = codecs.jpeg(chains.shrink(picture, THUMBNAIL_COLUMNS, plan.pixels.pixel_aspect), PREVIEW_QUALITY)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(small)
+        except OSError as error:
+            self._station.logger.info("no thumbnail (%s)", error.strerror)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def _tell_edges(self) -> None:
         """Write what the device's thread saw of the signal to the history: that thread never waits for a disk."""

@@ -15,8 +15,8 @@ import numpy as np
 from msgspec import Struct, structs
 
 from gateway import exam as exams
-from gateway.errors import GatewayError
-from gateway.model import Picture
+from gateway.errors import DiskFull, GatewayError
+from gateway.model import CaptureState, Picture
 from gateway.pixels import codecs
 from gateway.service import compose
 from gateway.source.ring import Ended, Shot, with_neighbours
@@ -41,8 +41,11 @@ if TYPE_CHECKING:
 SEGMENT_FRAMES: Final = 8000
 SEGMENT_BYTES: Final = 1 << 30
 SYNC_NS: Final = 1_000_000_000
+ROWS_BYTES: Final = 2 << 20
+"""What the rows of a capture, and those of a still or two beside it, may take."""
 GREY, COLOUR, COLOURS = b"G", b"C", 3
 FAILED: Final = "the power failed, or the gateway was stopped"
+STUMBLED: Final = "the gateway stumbled"
 
 
 class Station(Struct, frozen=True, kw_only=True):
@@ -80,7 +83,8 @@ class Recording:
         self._shots = shots
         self._reader = reader
         self._show = show
-        self._ended_early = ""
+        self._ended_early = STUMBLED
+        self._is_kept = False
         self._thread = threading.Thread(target=self._run, name=f"capture {plan.capture.number}", daemon=True)
 
     def start(self) -> None:
@@ -95,30 +99,40 @@ class Recording:
         """Whether it still records, or is not durable yet."""
         return self._thread.is_alive()
 
+    def is_kept(self) -> bool:
+        """Whether all of it is durable in objects, and said so."""
+        return self._is_kept
+
+    def keep(self) -> None:
+        """Compose what was recorded; what fails (the disk is full) is said, and the frame logs stay for another time."""
+        try:
+            finish(self._station, self.plan.step, self.plan.capture, self.plan.profile, ended_early=self._ended_early)
+            self._is_kept = True
+        except GatewayError as error:
+            self._say(error)
+
     def join(self, timeout_s: float) -> None:
         """Wait until it is durable."""
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        """Record, then compose. What fails is said; the frame logs stay for the next start (`rescue`)."""
+        """Record, then compose."""
         try:
-            self._record()
+            self._ended_early = self._record()
         except GatewayError as error:
             self._ended_early = str(error)
             self._say(error)
-        try:
-            finish(self._station, self.plan.step, self.plan.capture, self.plan.profile, ended_early=self._ended_early)
-        except GatewayError as error:
-            self._say(error)
+        self.keep()
 
-    def _record(self) -> None:
+    def _record(self) -> str:
+        """Fill the frame logs; return what ended the stream before its time, if something did."""
         pictures = with_neighbours(self._shots)
         segment, is_over = 0, False
         while not is_over:
             log = self._station.box.spool.new_frame_log(self._header(segment))
             try:
                 is_over = self._fill(log, pictures)
-            except GatewayError:
+            except BaseException:
                 log.abandon()
                 raise
             log.close()
@@ -127,8 +141,7 @@ class Recording:
                     self.plan.step.exam_id, self.plan.capture.number
                 )
         ended = self._reader.take()
-        if isinstance(ended, Ended) and ended.error is not None:
-            self._ended_early = str(ended.error)
+        return str(ended.error) if isinstance(ended, Ended) and ended.error is not None else ""
 
     def _fill(self, log: FrameLog, pictures: Iterator[tuple[Frame | None, Shot, Frame | None]]) -> bool:
         """Fill one log; return whether the recording is over (rather than the segment)."""
@@ -137,6 +150,7 @@ class Recording:
             for _ in range(shot.missing):
                 log.append(b"", shot.frame.captured_ns, is_whole=False)
             log.append(self._encoded(before, shot.frame, after), shot.frame.captured_ns)
+            self._need_room(log)
             now_ns = self._station.box.clock.monotonic_ns()
             if now_ns - synced_ns >= SYNC_NS:
                 log.sync()
@@ -144,6 +158,12 @@ class Recording:
             if log.frames >= SEGMENT_FRAMES or log.payload_bytes >= SEGMENT_BYTES:
                 return False
         return True
+
+    def _need_room(self, log: FrameLog) -> None:
+        """Raise DiskFull before the log grows so long that its object, as long again, would not fit beside it."""
+        room = self._station.box.spool.quota.room()
+        if room.free_bytes + room.ballast_bytes < log.payload_bytes + ROWS_BYTES:
+            raise DiskFull
 
     def _encoded(self, before: Frame | None, now: Frame, after: Frame | None) -> bytes:
         chain, compression = self.plan.pixels, self.plan.profile.object.compression
@@ -197,29 +217,44 @@ def finish(
 
     The same right after the recording and after a crash: what is already admitted is not made again.
     """
-    missing = 0
-    for path in _logs_of(station.box.spool, capture):
-        missing += tally(path).faulty
+    spool, logs = station.box.spool, _logs_of(station.box.spool, capture)
+    _note(spool, capture, logs, ended_early)
+    for path in logs:
         _compose(station, step, capture, profile, path, ended_early)
-        station.box.spool.remove_frame_log(path)
-    notes = (f"It ended early: {ended_early}" if ended_early else "", f"Pictures missed: {missing}." if missing else "")
-    exams.finish_capture(station.box.spool, capture, note=" ".join(filter(None, notes)))
+        spool.remove_frame_log(path)
+    exams.finish_capture(spool, capture)
 
 
 def rescue(station: Station, profile_of: Callable[[str], ModalityProfile]) -> int:
-    """Bring every recording that a dead process left to its end; return how many there were."""
-    abandoned = station.box.spool.captures.abandoned(station.name)
+    """Bring every recording that a dead process left to its end; return how many there were.
+
+    One that cannot be (the disk is full) stays for later, and is said: it keeps nobody from the next picture.
+    """
+    spool = station.box.spool
+    abandoned = spool.captures.abandoned(station.name)
     for capture in abandoned:
-        step = station.box.spool.exams.get(capture.exam_id)
-        has_any = bool(_logs_of(station.box.spool, capture))
-        finish(station, step, capture, profile_of(step.profile), ended_early=FAILED if has_any else "")
+        step = spool.exams.get(capture.exam_id)
+        is_all_kept = not _logs_of(spool, capture) and spool.instances.of_capture(capture.exam_id, capture.number)
+        try:
+            finish(station, step, capture, profile_of(step.profile), ended_early="" if is_all_kept else FAILED)
+        except GatewayError as error:
+            station.logger.warning("%s", error, extra={"EXAM": str(step.exam_id), "CODE": error.code})
     return len(abandoned)
 
 
+def _note(spool: Spool, capture: Capture, logs: list[Path], ended_early: str) -> None:
+    """Say what became of a recording while its logs still tell it; a crash further on does not change that."""
+    missing = sum(tally(path).faulty for path in logs)
+    early = f"It ended early: {ended_early.rstrip('.')}." if ended_early else ""
+    notes = (early, f"Pictures missed: {missing}." if missing else "")
+    if any(notes) and not spool.captures.get(capture.exam_id, capture.number).note:
+        spool.captures.set_state(capture.exam_id, capture.number, CaptureState.RECORDING, " ".join(filter(None, notes)))
+
+
 def _logs_of(spool: Spool, capture: Capture) -> list[Path]:
-    """Return the frame logs of a capture that can be read, in the order of their segments."""
+    """Return the frame logs of a capture that can be read, in the order of their segments; what cannot is set aside."""
     mine = f"{capture.exam_id}-{capture.number}-"
-    found = [path for path in spool.frame_logs() if path.name.startswith(mine)]
+    found = [path for path in spool.frame_logs() if path.name.startswith(mine) and spool.check_frame_log(path)]
     return sorted(found, key=lambda path: int(path.stem.rpartition("-")[2]))
 
 

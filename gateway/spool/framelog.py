@@ -148,6 +148,14 @@ def read_header(path: Path) -> FrameLogHeader:
         return msgspec.json.decode(_header(file), type=FrameLogHeader)
 
 
+def has_begun(path: Path) -> bool:
+    """Say whether a log is longer than its header: one that was cut off before that never held a frame."""
+    with path.open("rb") as file:
+        magic, size = _HEAD.unpack(file.read(_HEAD.size).ljust(_HEAD.size, b"\0"))
+        length = os.fstat(file.fileno()).st_size
+    return length > _HEAD.size and (magic != _MAGIC or length > _HEAD.size + size + _CRC.size)
+
+
 def tally(path: Path) -> Tally:
     """Count what a log holds, in one pass, without keeping a frame."""
     frames = faulty = payload = first = last = 0

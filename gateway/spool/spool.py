@@ -8,7 +8,8 @@ from typing import Self
 from uuid import UUID
 
 from gateway.clock import Clock
-from gateway.spool import recovery
+from gateway.errors import SpoolError
+from gateway.spool import framelog, recovery
 from gateway.spool.accounts import Accounts
 from gateway.spool.blobs import Blobs, sync_folder
 from gateway.spool.captures import Captures
@@ -109,6 +110,23 @@ class Spool:
         """Remove a recording whose object has been admitted."""
         path.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+    def check_frame_log(self, path: Path) -> bool:
+        """Say whether a recording can be read; if not, take it out of the way.
+
+        One that was cut off before it had begun is removed; a damaged one goes to the quarantine, and is shown.
+        """
+        try:
+            framelog.read_header(path)
+        except SpoolError as error:
+            if framelog.has_begun(path):
+                path.rename(self.data / "quarantine" / path.name)
+                sync_folder(self.data / "quarantine")
+                self.troubles.add(path.name, error)
+            else:
+                self.remove_frame_log(path)
+            return False
+        return True
 
     def thumbnail_path(self, exam_id: UUID, capture: int) -> Path:
         """Return where the small picture of a capture is kept; it goes with the capture's last object."""

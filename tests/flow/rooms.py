@@ -39,18 +39,23 @@ SECOND = 1_000_000_000
 RED_MEANS_COLOUR = 3
 
 
+def site_of(folder: Path, script: str = SCRIPT) -> Site:
+    """Return the configuration of a box with one simulated grabber."""
+    return Site(
+        paths=Paths(data=str(folder / "data"), run=str(folder / "run")),
+        station=Station(timezone="Africa/Nairobi"),
+        grabber={
+            NAME: Grabber(device=f"simulator:{script}", profile="simulator-ultrasound", ring_s=3, retrospective_s=1)
+        },
+        destination={"pacs": Destination(host="127.0.0.1", called_ae="PACS")},
+    )
+
+
 class Room:
     """One grabber at work in this process, and a person who presses."""
 
     def __init__(self, folder: Path, script: str = SCRIPT, clock: Clock | None = None) -> None:
-        self.site = Site(
-            paths=Paths(data=str(folder / "data"), run=str(folder / "run")),
-            station=Station(timezone="Africa/Nairobi"),
-            grabber={
-                NAME: Grabber(device=f"simulator:{script}", profile="simulator-ultrasound", ring_s=3, retrospective_s=1)
-            },
-            destination={"pacs": Destination(host="127.0.0.1", called_ae="PACS")},
-        )
+        self.site = site_of(folder, script)
         self.script = script
         self.clock = clock or SystemClock()
         self.spool = Spool.open(self.site.data, self.clock)
@@ -111,7 +116,11 @@ class Room:
         return self.spool.instances.of_capture(step.exam_id, number)
 
     def pictures(self, instance: Instance) -> np.ndarray:
-        seen = viewer.look(self.spool.blobs.path(instance.blob)).pictures
+        return self.pictures_at(self.spool.blobs.path(instance.blob))
+
+    @staticmethod
+    def pictures_at(path: Path) -> np.ndarray:
+        seen = viewer.look(path).pictures
         return seen if seen.ndim == RED_MEANS_COLOUR + 1 else np.repeat(seen[..., None], RED_MEANS_COLOUR, axis=3)
 
 

@@ -143,3 +143,21 @@ def _record(path, frames):
         ends.append(path.stat().st_size)
     log.close()
     return ends
+
+
+def test_a_log_cut_off_before_it_had_begun_goes_and_a_damaged_one_is_kept_aside_and_shown(spool):
+    spool.new_frame_log(HEADER).close()
+    (path,) = spool.frame_logs()
+    whole = path.read_bytes()
+    inside = whole.index(b"station")
+    assert spool.check_frame_log(path)
+    for cut in (0, 5, 12, inside, len(whole) - 24):
+        path.write_bytes(whole[:cut])
+        assert not spool.check_frame_log(path)
+        assert not path.exists()
+    assert spool.troubles.all() == []
+    path.write_bytes(whole.replace(b"station", b"stat\0on"))
+    assert not spool.check_frame_log(path)
+    assert spool.frame_logs() == []
+    assert (spool.data / "quarantine" / path.name).exists()
+    assert [trouble.subject for trouble in spool.troubles.all()] == [path.name]
