@@ -345,7 +345,10 @@ class Acquire:
         while not self._edges.empty():
             event = self._edges.get()
             text = str(event.error) if event.error is not None else ""
-            self._box.spool.history.add(f"grabber {self._station.name}", f"{event.was} to {event.now}", text=text)
+            try:
+                self._box.spool.history.add(f"grabber {self._station.name}", f"{event.was} to {event.now}", text=text)
+            except GatewayError as error:
+                self._station.logger.warning("%s to %s: %s", event.was, event.now, error, extra={"CODE": error.code})
 
     def _say(self) -> None:
         cine = self._recording()

@@ -177,9 +177,9 @@ class RoomWatch:
         if not room.is_low:
             box.spool.quota.restore_ballast()
         if room.is_low != self._is_low:
-            self._is_low = room.is_low
             event = "room is low: new work is refused" if room.is_low else "there is room again"
             box.spool.history.add("disk", event, text=f"{room.free_bytes // 1_000_000} MB free")
+            self._is_low = room.is_low
 
 
 def watch_clock(box: Box) -> None:

@@ -162,7 +162,7 @@ class Recording:
     def _need_room(self, log: FrameLog) -> None:
         """Raise DiskFull before the log grows so long that its object, as long again, would not fit beside it."""
         room = self._station.box.spool.quota.room()
-        if room.free_bytes + room.ballast_bytes < log.payload_bytes + ROWS_BYTES:
+        if room.free_bytes + room.ballast_bytes + log.reserved_bytes < log.payload_bytes + ROWS_BYTES:
             raise DiskFull
 
     def _encoded(self, before: Frame | None, now: Frame, after: Frame | None) -> bytes:

@@ -107,6 +107,11 @@ class FrameLog:
             self.frames += 1
             self.payload_bytes += view.nbytes
 
+    @property
+    def reserved_bytes(self) -> int:
+        """Room that it keeps from everybody else while it records."""
+        return self._reservation.reserved_bytes if self._reservation else 0
+
     def sync(self) -> None:
         """Make what was appended durable."""
         with disk_errors():

@@ -65,11 +65,16 @@ class Reservation:
         self._quota.change(-self._reserved, is_urgent=True)
         self._reserved = self._left = 0
 
+    @property
+    def reserved_bytes(self) -> int:
+        """What nobody else gets until it is closed."""
+        return self._reserved
+
     def _renew(self, size: int) -> None:
-        """Replace what was used up by a step, or near the end by just what is needed."""
+        """Replace what was used up by a step, or near the end by just what is needed; only for that does the ballast go."""
         step = max(STEP_BYTES, size)
         try:
-            self._quota.change(step - self._reserved, is_urgent=self._is_urgent)
+            self._quota.change(step - self._reserved, is_urgent=self._is_urgent, may_release=step == size)
         except DiskFull:
             step = size
             self._quota.change(step - self._reserved, is_urgent=self._is_urgent)
@@ -104,10 +109,13 @@ class Quota:
         """Reserve room for one writer, who closes it. `is_urgent`: the running exam. Raises DiskFull."""
         return Reservation(self, size, is_urgent=is_urgent)
 
-    def change(self, more: int, *, is_urgent: bool) -> None:
-        """Change what this process has reserved; raises DiskFull and leaves it as it was."""
+    def change(self, more: int, *, is_urgent: bool, may_release: bool = True) -> None:
+        """Change what this process has reserved; raises DiskFull and leaves it as it was.
+
+        `may_release`: the ballast goes when only that makes what is urgent fit.
+        """
         with self._counting():
-            if more >= 0 and not self._fits(more, is_urgent=is_urgent):
+            if more >= 0 and not self._fits(more, is_urgent=is_urgent, may_release=may_release):
                 raise DiskFull
             self._mine += more
             self._write_slot()
@@ -140,7 +148,7 @@ class Quota:
             self._write_slot()
         os.close(self._fd)
 
-    def _fits(self, more: int, *, is_urgent: bool) -> bool:
+    def _fits(self, more: int, *, is_urgent: bool, may_release: bool) -> bool:
         """Ask three times: as it stands, without the dead, without the ballast."""
         floor = 0 if is_urgent else self._keep_free_bytes
         if self._is_free(more + floor):
@@ -148,7 +156,7 @@ class Quota:
         self._forget_the_dead()
         if self._is_free(more + floor):
             return True
-        return is_urgent and self.release_ballast() > 0 and self._is_free(more)
+        return is_urgent and may_release and self.release_ballast() > 0 and self._is_free(more)
 
     def _is_free(self, size: int) -> bool:
         return _free(self._data) - self._mine - self._others() >= size

@@ -11,6 +11,7 @@ from uuid import UUID
 from gateway.errors import GatewayError, NoSuchRow, StalePress, WrongState
 from gateway.model import Request, RequestKind, RequestState
 from gateway.spool import lease
+from gateway.spool.quota import Quota
 from gateway.spool.rows import Row, value
 from gateway.spool.store import Store
 
@@ -18,12 +19,14 @@ from gateway.spool.store import Store
 class Requests:
     """The presses of every exam."""
 
-    def __init__(self, store: Store) -> None:
-        """Keep the store."""
+    def __init__(self, store: Store, quota: Quota) -> None:
+        """Keep the store; a press is of the running exam, and its row may use the last byte."""
         self._store = store
+        self._quota = quota
 
     def ask(self, kind: RequestKind, exam_id: UUID, station: str, *, pressed_ns: int, expires_ns: int) -> Request:
         """Record a press of this boot."""
+        self._quota.make_way()
         with self._store.transaction():
             rows = self._store.rows(
                 """INSERT INTO request (kind, exam_id, station, pressed_boot_id, pressed_ns, expires_ns, state)
@@ -39,6 +42,7 @@ class Requests:
             is None
         ):
             return None
+        self._quota.make_way()
         with self._store.transaction():
             waiting = self._store.rows(
                 """SELECT request.*, exam.status = 'IN PROGRESS' AS is_running
@@ -113,6 +117,7 @@ class Requests:
         error_code: str = "",
         error_text: str = "",
     ) -> Request:
+        self._quota.make_way()
         with self._store.transaction():
             request = self.get(request_id)
             if request.state not in {RequestState.REQUESTED, RequestState.TAKEN}:

@@ -40,7 +40,7 @@ class Spool:
         self.deliveries = Deliveries(store, quota, self.history)
         self.blobs = Blobs(store.data, quota, self._is_owned, self._drop_unowned)
         self.instances = Instances(store, quota, self.blobs, self.deliveries, self.history, self.troubles)
-        self.requests = Requests(store)
+        self.requests = Requests(store, quota)
         self.worklist = Worklist(store)
         self.accounts = Accounts(store, self.history)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from gateway import exam
 from gateway.clock import Clock, SystemClock
-from gateway.config import Destination, Grabber, Paths, Site, Station
+from gateway.config import Destination, Grabber, Paths, Site, Station, Store
 from gateway.model import (
     Capture,
     CaptureState,
@@ -36,6 +36,7 @@ NAME = "ROOM"
 SCRIPT = "ybr_color,320x240,progressive,yuyv,50,stamp"
 WHO = Patient(patient_id="P1", name="Synthetic^Test")
 SECOND = 1_000_000_000
+MIB = 1 << 20
 RED_MEANS_COLOUR = 3
 
 
@@ -48,17 +49,23 @@ def site_of(folder: Path, script: str = SCRIPT) -> Site:
             NAME: Grabber(device=f"simulator:{script}", profile="simulator-ultrasound", ring_s=3, retrospective_s=1)
         },
         destination={"pacs": Destination(host="127.0.0.1", called_ae="PACS")},
+        spool=Store(ballast_mb=1, keep_free_mb=1),
     )
 
 
 class Room:
     """One grabber at work in this process, and a person who presses."""
 
-    def __init__(self, folder: Path, script: str = SCRIPT, clock: Clock | None = None) -> None:
-        self.site = site_of(folder, script)
+    def __init__(
+        self, folder: Path, script: str = SCRIPT, clock: Clock | None = None, site: Site | None = None
+    ) -> None:
+        self.site = site or site_of(folder, script)
         self.script = script
         self.clock = clock or SystemClock()
-        self.spool = Spool.open(self.site.data, self.clock)
+        room = self.site.spool
+        self.spool = Spool.open(
+            self.site.data, self.clock, ballast_bytes=room.ballast_mb * MIB, keep_free_bytes=room.keep_free_mb * MIB
+        )
         self.stop = threading.Event()
         self.open()
 

@@ -1,11 +1,9 @@
 """Room: new work is refused in time, the exam goes on, and a disk that is really full loses nothing.
 
-A small file system is mounted in a mount namespace of its own (unshare(1)), as root or in a user namespace; ext4 on a loop
-device where that is possible too. Where a box lets nobody mount, RLIMIT_FSIZE is the disk that ends, which runs everywhere.
+A small file system is mounted where that is possible (tests/small_disk.py); RLIMIT_FSIZE is a disk that ends everywhere.
 """
 
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from gateway.errors import DiskFull
 from gateway.spool import lease
 from gateway.spool.quota import STEP_BYTES, Quota, _allocate
+from tests import small_disk
 from tests.spool import full_disk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,34 +24,12 @@ SCENARIOS = [
     full_disk.without_a_ballast_the_last_byte_is_an_error_with_a_name,
     full_disk.many_writers_share_one_counter,
 ]
-NAMESPACE = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
-MOUNTS = {
-    "tmpfs": "mount -t tmpfs -o size=24m none {folder}",
-    "ext4": "truncate -s 32M {image} && mkfs.ext4 -q -F -m 0 {image} && mount -o loop {image} {folder}",
-}
-
-
-def _mounted(kind: str, tmp_path: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
-    folder = tmp_path / "small"
-    folder.mkdir(exist_ok=True)
-    mount = MOUNTS[kind].format(folder=shlex.quote(str(folder)), image=shlex.quote(str(tmp_path / "image")))
-    script = f"PATH=$PATH:/sbin:/usr/sbin; {mount} || exit 77; exec {shlex.join(command)} {shlex.quote(str(folder))}"
-    return subprocess.run(
-        [*NAMESPACE, "sh", "-c", script], capture_output=True, text=True, check=False, cwd=ROOT, timeout=100
-    )
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-@pytest.mark.parametrize("kind", MOUNTS)
+@pytest.mark.parametrize("kind", small_disk.MOUNTS)
 def test_on_a_small_file_system(kind, scenario, tmp_path):
-    command = [sys.executable, "-m", "tests.spool.full_disk", scenario.__name__]
-    ran = _mounted(kind, tmp_path, command)
-    if ran.returncode in {1, 77} and "Traceback" not in ran.stderr:
-        kind = "tmpfs" if kind == "ext4" else kind
-        ran = _mounted(kind, tmp_path, command)
-    if ran.returncode in {1, 77} and "Traceback" not in ran.stderr:
-        pytest.skip(f"nobody may mount here ({ran.stderr.strip()}); test_at_a_limit_of_size runs instead")
-    assert ran.returncode == 0, ran.stderr
+    small_disk.run(kind, tmp_path, "tests.spool.full_disk", scenario.__name__)
 
 
 def test_at_a_limit_of_size_every_writer_says_that_the_disk_is_full(tmp_path):
@@ -167,6 +144,21 @@ def test_a_ballast_that_does_not_fit_is_not_half_made(tmp_path):
     quota = Quota(tmp_path, lease.myself("boot"), ballast_bytes=1 << 60, keep_free_bytes=0)
     assert quota.room().ballast_bytes == 0
     assert not _allocate(tmp_path / "big", 1 << 50) or (tmp_path / "big").stat().st_size
+    quota.close()
+
+
+def test_the_ballast_goes_for_what_is_needed_and_not_for_a_step(tmp_path, monkeypatch):
+    quota = Quota(tmp_path, lease.myself("boot"), ballast_bytes=1 << 20, keep_free_bytes=0)
+    real = os.statvfs(tmp_path)
+    free = {"f_bavail": (3 << 20) // real.f_frsize, "f_frsize": real.f_frsize, "f_blocks": real.f_blocks}
+    monkeypatch.setattr(os, "statvfs", lambda path: type("disk", (), free)())
+    held = quota.reserve(0, is_urgent=True)
+    held.use(2 << 20)
+    assert quota.room().ballast_bytes == 1 << 20
+    with pytest.raises(DiskFull):  # nothing else changes what this statvfs says
+        held.use(4 << 20)
+    assert quota.room().ballast_bytes == 0
+    held.close()
     quota.close()
 
 
