@@ -222,6 +222,8 @@ def finish(
     for path in logs:
         _compose(station, step, capture, profile, path, ended_early)
         spool.remove_frame_log(path)
+    if not spool.instances.of_capture(capture.exam_id, capture.number):
+        spool.thumbnail_path(capture.exam_id, capture.number).unlink(missing_ok=True)
     exams.finish_capture(spool, capture)
 
 
