@@ -128,6 +128,8 @@ class Picture(Struct, frozen=True, kw_only=True):
     """VideoImageFormatAcquired / DigitalImageFormatAcquired."""
     lossy_method: str = ""
     lossy_ratio: float = 0.0
+    lossy_rule: str = ""
+    """Who decided that the box itself compresses with loss, and why; empty when it does not (the source may have)."""
     missing_frames: int = 0
     """Dropped or faulty frames between the first and the last."""
     ended_early: str = ""
@@ -228,6 +230,8 @@ class PerformedStep(Struct, frozen=True, kw_only=True):
     scheduled: ScheduledStep | None = None
     identity_revision: int = 0
     """Raised each time the patient is identified or corrected."""
+    corrected: int = 0
+    """The revision of the last correction after something had left: study and series are of their own since; 0 for none."""
     operator: str = ""
     ended_at: datetime | None = None
     discontinuation_reason: str = ""
@@ -320,6 +324,10 @@ class Instance(Struct, frozen=True, kw_only=True):
     """Calling AE title, for a received object."""
     is_held: bool = False
     """Same UID with other content: delivered only when a person decides."""
+    replaces: str = ""
+    """The SOP Instance UID of what it is the corrected copy of; empty for every other object."""
+    is_rejected: bool = False
+    """A rejection note names it."""
     stored_at: datetime
 
 

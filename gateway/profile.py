@@ -66,8 +66,13 @@ class ObjectKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """us: Ultrasound Multi-frame; sc: Multi-frame Grayscale Byte or True Color SC by content."""
     conversion_type: Literal["DV", "DI"] = "DV"
     """DV digitised (analogue) video, DI digital interface."""
-    compression: Literal["none", "rle", "jpeg-ls", "jpeg2000", "htj2k"] = "htj2k"
-    """All lossless. The stored form; a destination that refuses it gets another lossless one."""
+    compression: Literal["none", "rle", "jpeg-ls", "jpeg2000", "htj2k", "jpeg-xl", "jpeg", "passthrough"] = "htj2k"
+    """The stored form; a destination that refuses it gets another one. All are lossless but two, which need `lossy_rule`: jpeg (JPEG
+    baseline) and passthrough (what an MJPEG grabber sent, as it came, where nothing else is done to it)."""
+    lossy_rule: str = ""
+    """Who decided that this modality's pictures may lose something, and why: a sentence. Without it nothing is stored with loss."""
+    jpeg_quality: int = 90
+    """Of `jpeg`, 1 to 100, as libjpeg counts."""
     body_part_examined: str = ""
     """BodyPartExamined, where it is always the same (PS3.16 annex L)."""
     series_description: str = ""
@@ -231,6 +236,10 @@ _ANALOGUE = {
 }
 """The largest picture that a decoder makes of each standard (ITU-R BT.601; square pixels for 625 lines)."""
 _LARGEST = (4096, 2160)
+_LOSSY = frozenset({"jpeg", "passthrough"})
+_VIDEO = frozenset({"endoscopic", "microscopic", "photographic"})
+_LONGEST_RULE = 300
+"""Characters: DerivationDescription has 1024 (ST), and says more than the rule."""
 
 
 def _folders(own: str) -> Iterator[Path]:
@@ -284,9 +293,23 @@ def _of_modality(found: ModalityProfile) -> Iterator[str]:
     for fourcc in found.input.pixel_formats:
         if len(fourcc) != len("YUYV"):
             yield f'input.pixel_formats: "{fourcc}" is no fourcc: it has four characters, as "YUYV" has'
+    yield from _of_loss(found.object)
     areas = [("crop", found.chain.crop)] if found.chain.crop else []
     for key, area in [*areas, *(("mask", area) for area in found.chain.mask)]:
         yield from _of_area(key, area, found.input.standards)
+
+
+def _of_loss(found: ObjectKind) -> Iterator[str]:
+    """Check that what loses has a rule that somebody wrote, short enough for the object to say it (law 4)."""
+    rule = found.lossy_rule.strip()
+    if found.compression in _LOSSY and not rule:
+        yield f'object.compression = "{found.compression}" loses: object.lossy_rule must say who decided that, and why'
+    if found.cine in _VIDEO and not rule:
+        yield f'object.cine = "{found.cine}" is MPEG-4, which loses: object.lossy_rule must say who decided that, and why'
+    if len(rule) > _LONGEST_RULE:
+        yield f"object.lossy_rule has more than {_LONGEST_RULE} characters"
+    if not 1 <= found.jpeg_quality <= 100:
+        yield "object.jpeg_quality is 1 to 100"
 
 
 def _of_area(key: str, area: Rectangle, standards: tuple[str, ...]) -> Iterator[str]:

@@ -47,7 +47,9 @@ def general_image(words: Words, picture: Picture) -> Dataset:
 def derivation(picture: Picture) -> str:
     """Return what was done to the pixels, in order, as one sentence; empty when nothing was."""
     done = list(picture.steps)
-    if picture.lossy_method:
+    if picture.lossy_rule:
+        done.append(f"compressed with loss ({picture.lossy_method}), by rule: {picture.lossy_rule}")
+    elif picture.lossy_method:
         done.insert(0, f"lossy at the source ({picture.lossy_method})")
     return "; ".join(done)
 

@@ -193,3 +193,24 @@ def test_the_wheel_carries_every_file_of_hw():
 
 def _dcm_codes():
     return [getattr(codedict.codes.DCM, name) for name in codedict.codes.DCM.dir()]
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ('compression = "jpeg"', "lossy_rule"),
+        ('compression = "passthrough"', "lossy_rule"),
+        ('compression = "jpeg"\nlossy_rule = "  "', "who decided that, and why"),
+        (f'lossy_rule = "{"because " * 60}"', "300 characters"),
+        ('compression = "jpeg"\nlossy_rule = "Dr A: films only."\njpeg_quality = 101', "1 to 100"),
+    ],
+)
+def test_what_loses_needs_a_rule_that_somebody_wrote(own, keys, says):
+    with pytest.raises(ProfileError, match=says):
+        profile.modality("mine", own("modalities", MODALITY + keys))
+
+
+def test_with_a_rule_jpeg_and_pass_through_are_admitted():
+    for name in ("jpeg", "passthrough"):
+        kind = profile.ObjectKind(modality="ES", compression=name, lossy_rule="Dr A, 2026: enough for documentation.")
+        assert list(profile._of_loss(kind)) == []
