@@ -13,9 +13,11 @@ B ?=
 
 export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba-cache
 
-# What Debian provides. The first list builds and runs the gateway; the second adds the peers, the browser and the media the tests play against.
+# What Debian provides. The first list builds and runs the gateway; the second adds the peers, the browser and the media the tests play
+# against; the third the virtual bench.
 APT_RUNTIME := gcc libc6-dev pkg-config libsystemd-dev python3-dev python3-venv dcmtk
 APT_TEST := orthanc orthanc-dicomweb chromium ffmpeg v4l-utils socat fonts-noto-cjk fonts-dejavu-core gettext udev systemd
+APT_RIG := qemu-system-x86 qemu-utils mmdebstrap erofs-utils zstd kmod cpio busybox-static debian-archive-keyring
 
 .PHONY: help
 help: ## this menu
@@ -34,6 +36,10 @@ demo: setup ## the whole box on simulators, panel on loopback; prints where to l
 .PHONY: test
 test: setup-test ## every test that needs no special kernel (T=tests/spool for a part)
 	@$(BIN)/python -m pytest $(T)
+
+.PHONY: rig
+rig: setup-test apt-rig ## the tests that need real kernel drivers, in the QEMU bench (T=video for one group)
+	@$(BIN)/python -m pytest -m rig --timeout=0 $(patsubst %,tests/rig/%,$(filter-out tests,$(T))) $(if $(filter tests,$(T)),tests/rig)
 
 .PHONY: check
 check: setup-test ## lint, types, floors, doors, docs: clean before a commit
@@ -83,11 +89,13 @@ define apt
 	fi
 endef
 
-.PHONY: apt-runtime apt-test
+.PHONY: apt-runtime apt-test apt-rig
 apt-runtime:
 	$(call apt,$(APT_RUNTIME))
 apt-test: apt-runtime
 	$(call apt,$(APT_TEST))
+apt-rig: apt-runtime
+	$(call apt,$(APT_RIG))
 
 $(BIN)/python: | apt-runtime
 	@$(PYTHON) -m venv --clear $(VENV)
