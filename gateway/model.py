@@ -54,10 +54,11 @@ class FrameFormat(Struct, frozen=True, kw_only=True):
     """What a grabber said its buffers hold, as read back from it, never as requested."""
 
     pixel_format: str
-    """V4L2 fourcc: YUYV, UYVY, GREY, RGB3, ..."""
+    """V4L2 fourcc: YUYV, UYVY, GREY, RGB3, ...; MJPG: each frame is one JPEG, as it came."""
     width_px: int
     height_px: int
     stride_bytes: int
+    """Bytes from one row to the next, of the first plane; 0: the frames are compressed."""
     field: Field = Field.NONE
     matrix: Matrix = Matrix.BT601
     range: Range = Range.LIMITED
@@ -66,19 +67,38 @@ class FrameFormat(Struct, frozen=True, kw_only=True):
     """Height to width of one pixel, the order of DICOM's PixelAspectRatio (vertical, horizontal)."""
     standard: str = ""
     """In words: "PAL 625/50i", "1280x720p60"."""
+    largest_bytes: int = 0
+    """Of compressed frames: no frame is larger. 0 for the others, which are all of `frame_bytes`."""
+
+    @property
+    def is_compressed(self) -> bool:
+        """Say whether each frame has a length of its own."""
+        return self.stride_bytes == 0
+
+    @property
+    def planes(self) -> tuple[tuple[int, int], ...]:
+        """(rows, bytes a row) of each plane, in the order in which they follow one another in a frame."""
+        rows = (self.height_px + 1) // 2
+        match self.pixel_format:
+            case "NV12" | "NV21":
+                return (self.height_px, self.stride_bytes), (rows, self.stride_bytes + self.stride_bytes % 2)
+            case "YU12" | "YV12":
+                half = (self.stride_bytes + 1) // 2
+                return (self.height_px, self.stride_bytes), (rows, half), (rows, half)
+            case _:
+                return ((self.height_px, self.stride_bytes),)
 
     @property
     def frame_bytes(self) -> int:
-        """Size of one whole buffer: 4:2:0 formats carry half as many lines of chroma below the luma."""
-        lines = self.height_px * 3 // 2 if self.pixel_format in {"NV12", "NV21", "YU12"} else self.height_px
-        return self.stride_bytes * lines
+        """Size of one whole frame; of compressed frames, the most that one may have."""
+        return self.largest_bytes or sum(rows * row_bytes for rows, row_bytes in self.planes)
 
 
 class Frame(Struct, frozen=True, kw_only=True):
     """One buffer as the kernel gave it: raw bytes, (sequence, field) and the kernel's capture time."""
 
     data: npt.NDArray[np.uint8]
-    """1-D, the payload (`bytesused` bytes): rows of `format.stride_bytes`."""
+    """1-D, the payload (`bytesused` bytes): rows of `format.stride_bytes`, plane after plane; or one JPEG."""
     format: FrameFormat
     sequence: int
     field: Field
@@ -247,6 +267,7 @@ class CaptureKind(StrEnum):
     STILL = "STILL"
     CINE = "CINE"
     RETROSPECTIVE = "RETROSPECTIVE"
+    TIME_LAPSE = "TIME_LAPSE"
     READING = "READING"
 
 
@@ -379,7 +400,10 @@ class RequestKind(StrEnum):
     STILL = "STILL"
     CINE_START = "CINE_START"
     CINE_STOP = "CINE_STOP"
+    """Ends a time-lapse too."""
     RETROSPECTIVE = "RETROSPECTIVE"
+    TIME_LAPSE_START = "TIME_LAPSE_START"
+    """One picture each `time_lapse_s` of the grabber, until CINE_STOP or the end of the exam."""
 
 
 class RequestState(StrEnum):
@@ -443,11 +467,25 @@ class StationStatus(Struct, frozen=True, kw_only=True):
     boot_id: str
     updated_ns: int
     """Older than a few seconds: acquire does not run."""
+    input: str = ""
+    """The grabber's own name for the connector in use ("HDMI 1"), where it has several."""
+    signal_since_ns: int = 0
+    edges: dict[str, int] = {}
+    """How often each signal state was entered since acquire started."""
     picture: str = ""
     """The format in words: "720x576 PAL 625/50i"."""
     frames: int = 0
     dropped: int = 0
+    """Pictures that the kernel lost, by (sequence, field)."""
     faulty: int = 0
+    """Pictures that came damaged: `faults` says how."""
+    faults: dict[str, int] = {}
+    """By kind: `error` flagged by the driver, `short`, `half` (a field alone), `time` (older than the last), `broken` JPEG."""
+    duplicated: int = 0
+    """Buffers that came twice under one (sequence, field): left out, nothing is missing for them."""
+    ring_bytes: int = 0
+    """How much memory the last seconds take at most, and how far back they reach when it is full."""
+    ring_s: float = 0.0
     recording: int = 0
     """Number of the capture that records now; 0: none."""
     recording_since_ns: int = 0

@@ -20,6 +20,7 @@ _ICONS = {
     CaptureKind.STILL: "capture",
     CaptureKind.CINE: "cine",
     CaptureKind.RETROSPECTIVE: "last",
+    CaptureKind.TIME_LAPSE: "cine",
     CaptureKind.READING: "reading",
 }
 
@@ -149,7 +150,7 @@ def _where(step: PerformedStep, capture: Capture) -> standing.Standing:
 
 
 def _is_recording(capture: Capture) -> bool:
-    return capture.state is CaptureState.RECORDING and capture.kind is CaptureKind.CINE
+    return capture.state is CaptureState.RECORDING and capture.kind in {CaptureKind.CINE, CaptureKind.TIME_LAPSE}
 
 
 def _age_ns(status: StationStatus) -> int:

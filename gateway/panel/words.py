@@ -96,6 +96,7 @@ KINDS: Final[Mapping[CaptureKind, str]] = MappingProxyType(
         CaptureKind.STILL: lazy_gettext("Picture"),
         CaptureKind.CINE: lazy_gettext("Film"),
         CaptureKind.RETROSPECTIVE: lazy_gettext("Last seconds"),
+        CaptureKind.TIME_LAPSE: lazy_gettext("Time-lapse"),
         CaptureKind.READING: lazy_gettext("Measurement"),
     }
 )
@@ -258,7 +259,7 @@ def press_answer(request: Request) -> Answer:
             sentence=gettext("Not saved yet."),
             hint=gettext("The gateway has not answered the press so far. Look at the captures before you press again."),
         )
-    if request.kind is RequestKind.CINE_START:
+    if request.kind in {RequestKind.CINE_START, RequestKind.TIME_LAPSE_START}:
         return Answer(tone="moving", sentence=gettext("Recording."))
     return Answer(tone="safe", sentence=_saved(request))
 
