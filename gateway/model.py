@@ -123,6 +123,23 @@ class Signal(StrEnum):
 # ---- what a picture is once the pixel chain has run ----
 
 
+class Region(Struct, frozen=True, kw_only=True):
+    """A calibrated area of an ultrasound picture, in stored pixels (PS3.3 C.8.5.5)."""
+
+    x0: int
+    y0: int
+    x1: int
+    """Of its last column: inside."""
+    y1: int
+    """Of its last row: inside."""
+    delta_x: float
+    """What one pixel to the right is: centimetres, or seconds in M-mode."""
+    delta_y: float
+    """What one pixel down is, in centimetres."""
+    spatial_format: Literal["2d", "m-mode"] = "2d"
+    data_type: Literal["tissue", "colour_flow"] = "tissue"
+
+
 class Picture(Struct, frozen=True, kw_only=True):
     """What the pixels of one object are, and what was done to them (law 4)."""
 
@@ -131,7 +148,9 @@ class Picture(Struct, frozen=True, kw_only=True):
     samples_per_pixel: Literal[1, 3]
     transfer_syntax_uid: str
     photometric_interpretation: str
-    """Of the stored frames: MONOCHROME2, RGB, YBR_RCT, ..."""
+    """Of the stored frames: MONOCHROME2, RGB, YBR_RCT, YBR_PARTIAL_420 (MPEG-4), ..."""
+    bits_stored: int = 8
+    """8; or, grey only, 9 to 16: then each sample has 16 bits, little endian where frames are native."""
     frame_count: int = 1
     frame_times_ns: tuple[int, ...] = ()
     """Monotonic capture time of each frame (multi-frame only); a gap is simply a longer interval."""
@@ -144,6 +163,10 @@ class Picture(Struct, frozen=True, kw_only=True):
     is_cropped: bool = False
     is_text_masked: bool = False
     """The profile says that every area with patient text is masked (BurnedInAnnotation NO)."""
+    regions: tuple[Region, ...] = ()
+    """Where a length can be measured (ultrasound only)."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what a reader cannot see in the pixels; they become lines of ImageComments."""
     source_format: str = ""
     """VideoImageFormatAcquired / DigitalImageFormatAcquired."""
     lossy_method: str = ""

@@ -23,6 +23,8 @@ from gateway.model import Code, Equipment
 
 Rectangle = tuple[int, int, int, int]
 """x, y, width, height in source pixels, origin top left."""
+Points = tuple[tuple[int, int], tuple[int, int]]
+"""Two points, each x, y in source pixels."""
 
 
 class VideoInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,10 +62,12 @@ class ObjectKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     modality: str
     """Modality (0008,0060): "US", "XA", "ES", ..."""
-    still: Literal["us", "sc"] = "sc"
-    """us: Ultrasound Image; sc: Secondary Capture."""
-    cine: Literal["us", "sc"] = "sc"
-    """us: Ultrasound Multi-frame; sc: Multi-frame Grayscale Byte or True Color SC by content."""
+    still: Literal["us", "sc", "endoscopic", "microscopic", "photographic", "dermoscopic"] = "sc"
+    """us: Ultrasound Image; sc: Secondary Capture; endoscopic, microscopic, photographic: VL Image of that kind; dermoscopic: Dermoscopic
+    Photography, which needs everything about the maker and `recognizable_visual_features`."""
+    cine: Literal["us", "sc", "endoscopic", "microscopic", "photographic"] = "sc"
+    """us: Ultrasound Multi-frame; sc: Multi-frame Grayscale Byte or Word, or True Color SC, by content; endoscopic, microscopic, photographic:
+    MPEG-4 video of that kind, where an encoder is installed (else as sc, and the object says so)."""
     conversion_type: Literal["DV", "DI"] = "DV"
     """DV digitised (analogue) video, DI digital interface."""
     compression: Literal["none", "rle", "jpeg-ls", "jpeg2000", "htj2k", "jpeg-xl", "jpeg", "passthrough"] = "htj2k"
@@ -75,8 +79,34 @@ class ObjectKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of `jpeg`, 1 to 100, as libjpeg counts."""
     body_part_examined: str = ""
     """BodyPartExamined, where it is always the same (PS3.16 annex L)."""
+    anatomic_region: Code | None = None
+    """What is looked at, as a code (PS3.16 CID 4031 and its kin), where it is always the same: objects of visible light state it."""
+    recognizable_visual_features: bool | None = None
+    """Whether somebody could be recognised by what the pictures show: a face, a tattoo. Left out: not stated."""
     series_description: str = ""
     """SeriesDescription."""
+
+
+class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[[region]]: an area of an ultrasound picture in which a length can be measured, and what a length on the screen is."""
+
+    area: Rectangle
+    """[x, y, width, height] of the area, in pixels of the whole picture, origin top left."""
+    points: Points
+    """[[x, y], [x, y]]: two points whose distance is known, as the marks of the depth scale; they may lie outside the area. With
+    `vertical_points`, or in M-mode, side by side; alone, they give both directions by the shape of the pixels."""
+    length_cm: float = 0.0
+    """The distance between the points, in centimetres."""
+    length_s: float = 0.0
+    """M-mode: the time between the points, in seconds."""
+    vertical_points: Points | None = None
+    """Two points one below the other, where the vertical scale is another one; M-mode needs them."""
+    vertical_length_cm: float = 0.0
+    """The distance between them, in centimetres."""
+    spatial_format: Literal["2d", "m-mode"] = "2d"
+    """2d: both directions are lengths; m-mode: time runs to the right."""
+    data_type: Literal["tissue", "colour_flow"] = "tissue"
+    """What the area shows."""
 
 
 class ModalityProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +124,7 @@ class ModalityProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Who made the modality: from its plate. Every object states it."""
     input: VideoInput
     chain: PixelChain = PixelChain()
+    region: tuple[Calibration, ...] = ()
     object: ObjectKind
 
 
