@@ -45,6 +45,7 @@ ROWS_BYTES: Final = 2 << 20
 """What the rows of a capture, and those of a still or two beside it, may take."""
 GREY, COLOUR, COLOURS = b"G", b"C", 3
 FAILED: Final = "the power failed, or the gateway was stopped"
+EARLY: Final = "It ended early: "
 STUMBLED: Final = "the gateway stumbled"
 
 
@@ -238,16 +239,24 @@ def rescue(station: Station, profile_of: Callable[[str], ModalityProfile]) -> in
         step = spool.exams.get(capture.exam_id)
         is_all_kept = not _logs_of(spool, capture) and spool.instances.of_capture(capture.exam_id, capture.number)
         try:
-            finish(station, step, capture, profile_of(step.profile), ended_early="" if is_all_kept else FAILED)
+            finish(station, step, capture, profile_of(step.profile), ended_early="" if is_all_kept else _why(capture))
         except GatewayError as error:
             station.logger.warning("%s", error, extra={"EXAM": str(step.exam_id), "CODE": error.code})
     return len(abandoned)
 
 
+def _why(capture: Capture) -> str:
+    """Say why a recording that nobody composed ended: as its note has it, which is written at its end; else it was cut off."""
+    if not capture.note:
+        return FAILED
+    _, is_early, reason = capture.note.partition(EARLY)
+    return reason.partition(". Pictures missed")[0].rstrip(".") if is_early else ""
+
+
 def _note(spool: Spool, capture: Capture, logs: list[Path], ended_early: str) -> None:
     """Say what became of a recording while its logs still tell it; a crash further on does not change that."""
     missing = sum(tally(path).faulty for path in logs)
-    early = f"It ended early: {ended_early.rstrip('.')}." if ended_early else ""
+    early = f"{EARLY}{ended_early.rstrip('.')}." if ended_early else ""
     notes = (early, f"Pictures missed: {missing}." if missing else "")
     if any(notes) and not spool.captures.get(capture.exam_id, capture.number).note:
         spool.captures.set_state(capture.exam_id, capture.number, CaptureState.RECORDING, " ".join(filter(None, notes)))
