@@ -16,14 +16,14 @@ def new_exam() -> UUID:
     return uuid4()
 
 
-def study(exam: UUID) -> str:
-    """Return the Study Instance UID of an exam that no worklist gave one."""
-    return _uid(exam, "study")
+def study(exam: UUID, corrected: int = 0) -> str:
+    """Return the Study Instance UID of an exam that no worklist gave one; of its own for each correction after release."""
+    return _uid(exam, _corrected("study", corrected))
 
 
-def series(exam: UUID, kind: str) -> str:
-    """Return the Series Instance UID for one kind of object (`image`, `sr`, ...) of an exam."""
-    return _uid(exam, f"series/{kind}")
+def series(exam: UUID, kind: str, corrected: int = 0) -> str:
+    """Return the Series Instance UID for one kind of object (`image`, `sr`, ...) of an exam; as above."""
+    return _uid(exam, _corrected(f"series/{kind}", corrected))
 
 
 def instance(exam: UUID, kind: str, capture: int, segment: int) -> str:
@@ -34,6 +34,10 @@ def instance(exam: UUID, kind: str, capture: int, segment: int) -> str:
 def replacement(sop_instance_uid: str, revision: int) -> str:
     """Return the UID under which a corrected copy of an object that was already sent is delivered."""
     return f"2.25.{uuid5(UUID(int=0), f'{sop_instance_uid}/{revision}').int}"
+
+
+def _corrected(words: str, revision: int) -> str:
+    return f"{words}/corrected/{revision}" if revision else words
 
 
 def _uid(exam: UUID, words: str) -> str:

@@ -218,6 +218,15 @@ class Deliveries:
             for row in self._store.rows("SELECT * FROM delivery WHERE payload = ? AND state = 'QUEUED'", (payload,)):
                 self._move(row, Event.HOLD, code=code, text=text, held_for="DAMAGE")
 
+    def wait_again(self, payload: str) -> None:
+        """Let what may leave, and has not been tried, wait for its release once more; that is due."""
+        with self._store.transaction():
+            for row in self._store.rows("SELECT * FROM delivery WHERE payload = ? AND state = 'QUEUED'", (payload,)):
+                self._move(row, Event.HOLD, held_for="RELEASE", is_told=False)
+                self._store.run(
+                    "UPDATE delivery SET release_boot = '', release_ns = 0 WHERE delivery_id = ?", (row["delivery_id"],)
+                )
+
     def resume_damaged(self, payload: str) -> None:
         """Let what was held for its damage wait for its release again; that is due."""
         with self._store.transaction():

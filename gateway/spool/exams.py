@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 
 from gateway import uids
 from gateway.errors import ExamAlreadyRunning, NoSuchRow, WrongState
@@ -18,6 +19,15 @@ from gateway.spool.store import Store
 CONFIRMED = "A person confirmed the date and time."
 COMPUTED = "The date and time were computed from a trusted clock of the same boot."
 """How a doubtful time was settled, as the objects say it (`PerformedStep.clock_note`)."""
+
+
+class Correction(Struct, frozen=True):
+    """A change of identity after something had left, by whom, and the exam as it was until then."""
+
+    exam_id: UUID
+    revision: int
+    by: str
+    former: PerformedStep
 
 
 class Exams:
@@ -92,6 +102,49 @@ class Exams:
                     identity_revision=step.identity_revision + 1,
                 )
             )
+
+    def correct(self, exam_id: UUID, patient: Patient, scheduled: ScheduledStep | None, by: str) -> PerformedStep:
+        """Say who it really is, after something has left: a corrected copy and a rejection note are owed from now on.
+
+        The study is the order's, or one of its own: never the one under which the objects of the wrong patient stand.
+        """
+        self._quota.make_way()
+        with self._store.transaction():
+            step = self.get(exam_id)
+            revision = step.identity_revision + 1
+            former = msgspec.json.encode(step).decode("utf-8")
+            self._store.run("INSERT INTO correction VALUES (?, ?, ?, ?, 1)", (str(exam_id), revision, by, former))
+            return self._save(
+                msgspec.structs.replace(
+                    step,
+                    patient=patient,
+                    scheduled=scheduled,
+                    study_instance_uid=scheduled.study_instance_uid if scheduled else uids.study(exam_id, revision),
+                    identity_revision=revision,
+                    corrected=revision,
+                )
+            )
+
+    def corrections_owed(self) -> list[UUID]:
+        """Return the exams of which a corrected copy or a rejection note is still owed."""
+        rows = self._store.rows("SELECT DISTINCT exam_id FROM correction INDEXED BY correction_owed WHERE is_owed = 1")
+        return [UUID(row["exam_id"]) for row in rows]
+
+    def correction_after(self, exam_id: UUID, revision: int) -> Correction | None:
+        """Return the first correction of what an object of this revision says; its `former` is what that says."""
+        row = self._store.row(
+            "SELECT * FROM correction WHERE exam_id = ? AND revision > ? ORDER BY revision LIMIT 1",
+            (str(exam_id), revision),
+        )
+        if row is None:
+            return None
+        former = msgspec.json.decode(row["former"], type=PerformedStep)
+        return Correction(exam_id=exam_id, revision=row["revision"], by=row["by"], former=former)
+
+    def correction_paid(self, exam_id: UUID) -> None:
+        """Say that nothing is owed any more; in the transaction that admits the last note."""
+        with self._store.transaction():
+            self._store.run("UPDATE correction SET is_owed = 0 WHERE exam_id = ?", (str(exam_id),))
 
     def has_left(self, exam_id: UUID) -> bool:
         """Say whether anything of an exam may have reached anybody, or may do so at any moment."""

@@ -112,6 +112,20 @@ class Instances:
         """Return what the keeper must rewrite: older than its exam's identity, and nothing of it has left."""
         return self._list(statements.BEHIND, ())
 
+    def uncorrected(self, exam_id: UUID, *, is_damaged_too: bool = False) -> list[Instance]:
+        """Return what has left under an identity that was corrected since, and is neither discarded nor named in a note."""
+        return self._list(statements.UNCORRECTED, {"exam": str(exam_id), "damaged": is_damaged_too})
+
+    def is_replaced(self, uid: str) -> bool:
+        """Say whether a corrected copy of an object is here, or was."""
+        return self._store.row("SELECT 1 FROM instance WHERE replaces = ? AND replaces <> ''", (uid,)) is not None
+
+    def rejected(self, instances: Sequence[Instance]) -> None:
+        """Say that a rejection note names these; in the transaction that admits it."""
+        with self._store.transaction():
+            for instance in instances:
+                self._store.run("UPDATE instance SET is_rejected = 1 WHERE payload = ?", (payload_of(instance),))
+
     def revise(
         self,
         payload: str,
@@ -122,10 +136,11 @@ class Instances:
         data_digest: str,
         what: str,
         study_instance_uid: str | None = None,
+        series_instance_uid: str | None = None,
     ) -> Instance:
         """Put a rewritten header in place of the former one, before anything has left; `what` is for the history.
 
-        `study_instance_uid`: the study that the new header names; the former one when not given.
+        `study_instance_uid`, `series_instance_uid`: what the new header names; the former ones when not given.
         Raises WrongState when something has left (then a correction is a new UID), or when the revision is not newer.
         """
         with self._store.transaction():
@@ -136,8 +151,9 @@ class Instances:
                 raise WrongState(what="This object", state=f"at revision {row['revision']}", event="revise")
             self._store.run(
                 """UPDATE instance SET revision = ?, blob = ?, size_bytes = ?, data_digest = ?,
-                       study_instance_uid = coalesce(?, study_instance_uid) WHERE payload = ?""",
-                (revision, blob, size_bytes, data_digest, study_instance_uid, payload),
+                       study_instance_uid = coalesce(?, study_instance_uid),
+                       series_instance_uid = coalesce(?, series_instance_uid) WHERE payload = ?""",
+                (revision, blob, size_bytes, data_digest, study_instance_uid, series_instance_uid, payload),
             )
             self._leave(row["blob"], f"revision {revision} of {payload}")
             self._history.add(payload, "revised", text=what)
@@ -189,7 +205,7 @@ class Instances:
             row = self._row(payload)
             if row["state"] == "STORED":
                 once_owed = row["discarded_by"] or self._deliveries.of_payload(payload)
-                if self._deliveries.is_owed(payload) or not once_owed:
+                if self._deliveries.is_owed(payload) or self._is_correction_owed(row) or not once_owed:
                     raise WrongState(what="This object", state="owed", event="purge")
                 self._store.run("UPDATE instance SET state = 'PURGING' WHERE payload = ?", (payload,))
 
@@ -285,7 +301,13 @@ class Instances:
 
     def _has_left(self, payload: str) -> bool:
         unsent = {DeliveryState.HELD, DeliveryState.CANCELLED}
-        return any(delivery.state not in unsent for delivery in self._deliveries.of_payload(payload))
+        deliveries = self._deliveries.of_payload(payload)
+        return any(delivery.state not in unsent or delivery.attempts for delivery in deliveries)
+
+    def _is_correction_owed(self, row: Row) -> bool:
+        """A corrected copy may still have to be made of it: the only pixels are these."""
+        owed = "SELECT 1 FROM correction WHERE exam_id = ? AND is_owed = 1"
+        return self._store.row(owed, (row["exam_id"],)) is not None
 
     def _leave(self, blob: str, why: str) -> None:
         self._store.run("INSERT OR IGNORE INTO leaving (blob, why) VALUES (?, ?)", (blob, why))

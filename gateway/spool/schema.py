@@ -35,7 +35,30 @@ def m001_first(db: Any) -> None:
             db.execute(statement)
 
 
-_NAMES = ("m001_first",)
+@SPOOL()
+def m002_correction(db: Any) -> None:
+    """Make room for corrections after release: what an exam was, what replaces an object, and whether a note names it."""
+    for statement in _CORRECTION.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_NAMES = ("m001_first", "m002_correction")
+
+_CORRECTION = """
+CREATE TABLE correction (
+    exam_id TEXT NOT NULL REFERENCES exam (exam_id),
+    revision INTEGER NOT NULL,
+    "by" TEXT NOT NULL,
+    former TEXT NOT NULL,
+    is_owed INTEGER NOT NULL,
+    PRIMARY KEY (exam_id, revision)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX correction_owed ON correction (exam_id, revision) WHERE is_owed = 1;
+ALTER TABLE instance ADD COLUMN replaces TEXT NOT NULL DEFAULT '';
+ALTER TABLE instance ADD COLUMN is_rejected INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX instance_replaces ON instance (replaces) WHERE replaces <> ''
+"""
 
 _FIRST = """
 CREATE TABLE change (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL) STRICT;

@@ -48,12 +48,22 @@ SUCCESS = """INSERT INTO destination (name, last_success_at) VALUES (?, ?)
 
 IS_BEHIND = """(behind.state = 'STORED' AND behind.kind <> 'note' AND NOT EXISTS (
     SELECT 1 FROM delivery AS left_already
-    WHERE left_already.payload = behind.payload AND left_already.state NOT IN ('HELD', 'CANCELLED')))"""
+    WHERE left_already.payload = behind.payload
+      AND (left_already.state NOT IN ('HELD', 'CANCELLED') OR left_already.attempts > 0)))"""
 """Of an instance named `behind`: it is here, and not one byte of it has left. A rejection note is what it was when it was made."""
 
 BEHIND = f"""SELECT behind.* FROM exam INDEXED BY exam_revised CROSS JOIN instance AS behind USING (exam_id)
     WHERE exam.identity_revision > 0 AND behind.revision < exam.identity_revision AND {IS_BEHIND}
     ORDER BY behind.number"""
+
+UNCORRECTED = """SELECT i.* FROM instance AS i
+    LEFT JOIN capture AS c ON c.exam_id = i.exam_id AND c.number = i.capture
+    WHERE i.exam_id = :exam AND i.kind <> 'note' AND i.is_rejected = 0 AND i.is_damaged <= :damaged
+      AND i.revision < (SELECT max(revision) FROM correction WHERE correction.exam_id = i.exam_id)
+      AND coalesce(c.state, '') <> 'DISCARDED'
+      AND EXISTS (SELECT 1 FROM delivery AS d
+          WHERE d.payload = i.payload AND (d.state NOT IN ('HELD', 'CANCELLED') OR d.attempts > 0))
+    ORDER BY i.capture, i.segment, i.number"""
 
 _JOINED = """LEFT JOIN instance AS i ON i.payload = d.payload AND d.kind = 'STORE'
     LEFT JOIN exam AS e ON e.exam_id = d.exam_id
@@ -99,6 +109,8 @@ _FIELDS = (
     "captured_ns",
     "received_from",
     "is_held",
+    "replaces",
+    "is_rejected",
     "stored_at",
 )
 
@@ -120,6 +132,7 @@ PURGEABLE = f"""SELECT i.* FROM instance AS i
     WHERE i.state = 'STORED' AND i.is_held = 0 AND coalesce(e.status, '') <> 'IN PROGRESS'
       AND (i.discarded_by <> '' OR EXISTS (SELECT 1 FROM delivery AS d WHERE d.payload = i.payload))
       AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.payload = i.payload AND {_OWED})
+      AND NOT EXISTS (SELECT 1 FROM correction AS k WHERE k.exam_id = i.exam_id AND k.is_owed = 1)
       AND (i.discarded_by <> '' OR c.state = 'DISCARDED' OR NOT EXISTS (
           SELECT 1 FROM delivery AS d WHERE d.payload = i.payload
           AND (d.settled_at IS NULL OR d.settled_at > :before)))
