@@ -12,6 +12,7 @@ written by both. A guest that panics, falls silent or switches off without a res
 from __future__ import annotations
 
 import queue
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +32,7 @@ SHARE: Final = "/run/rig"
 
 _APPEND: Final = "console=ttyS0,115200 panic=-1 quiet mitigations=off nokaslr random.trust_cpu=on net.ifnames=0"
 _DISK: Final = "discard=off,write-zeroes=off"
+_COLOUR: Final = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|c)")
 _END: Final = None
 
 
@@ -129,6 +131,11 @@ class Machine:
         """QEMU's process."""
         return self._process.pid
 
+    @property
+    def is_off(self) -> bool:
+        """Whether QEMU has ended."""
+        return self._process.poll() is not None
+
     def lines(self, silence_s: float = SILENCE_S) -> Iterator[str]:
         """Yield what the guest says, until it is off. Raises GuestDied when it panics or says nothing for `silence_s`."""
         while True:
@@ -178,7 +185,7 @@ class Machine:
 
     def _listen(self) -> None:
         for raw in self._process.stdout or ():
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
+            line = _COLOUR.sub("", raw.decode("utf-8", "replace")).rstrip("\r\n")
             self.console.append(line)
             self._queue.put(line)
         self._queue.put(_END)
