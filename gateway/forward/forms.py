@@ -26,12 +26,14 @@ JPEG_2000_LOSSY = "1.2.840.10008.1.2.4.91"
 HTJ2K = "1.2.840.10008.1.2.4.201"
 HTJ2K_RPCL = "1.2.840.10008.1.2.4.202"
 HTJ2K_LOSSY = "1.2.840.10008.1.2.4.203"
+JPEG_XL = "1.2.840.10008.1.2.4.110"
 
 SHARE = MappingProxyType(
     {
         HTJ2K: 0.18,
         JPEG_2000: 0.18,
         HTJ2K_RPCL: 0.18,
+        JPEG_XL: 0.18,
         JPEG_LS: 0.28,
         JPEG_LOSSLESS_SV1: 0.40,
         JPEG_LOSSLESS: 0.40,
@@ -51,7 +53,7 @@ SLOW, SLOW_BYTES = frozenset({JPEG_2000}), 256 << 20
 """At 40 MB/s a longer one would keep the association waiting until the peer ends it for idleness (30 s in Orthanc)."""
 
 _COMPRESSED = (HTJ2K, JPEG_2000, JPEG_LS, RLE)
-"""What the gateway compresses into."""
+"""What the gateway compresses into on the way; JPEG XL only goes as it was stored: few take it yet."""
 _PLAIN = (EXPLICIT, IMPLICIT)
 _LOSSY_STILLS = {JPEG_BASELINE, JPEG_EXTENDED, JPEG_LS_LOSSY, JPEG_2000_LOSSY, HTJ2K_LOSSY}
 

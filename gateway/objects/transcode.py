@@ -72,7 +72,7 @@ LOSSLESS = frozenset(
 _WAVELET = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (90, 91, 201, 202, 203))
 """JPEG 2000 and HTJ2K: their colour transform is part of the code stream (PS3.5 8.2.4)."""
 
-_SAYS_ITS_BITS = frozenset({"1.2.840.10008.1.2.4.90"})
+_SAYS_ITS_BITS = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in (90, 110, 201))
 """Encoders that can state Bits Stored; the others code all bits allocated, which gives the same samples."""
 
 _SUBSAMPLED = frozenset({"YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420"})

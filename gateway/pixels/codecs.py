@@ -1,9 +1,9 @@
 """Pictures to the bytes of one compressed frame and back: the one door to imagecodecs.
 
-The rule: what is encoded here decodes to the same samples, bit for bit; and any bytes at all decode to an array or
-raise CodecError. Before a decoder sees a stream, its own header must claim the rows, columns and samples that the
+The rule: what `encode` makes decodes to the same samples, bit for bit (what loses is called `jpeg`, and asked for by that
+name); and any bytes at all decode to an array or raise CodecError. Before a decoder sees a stream, its own header must claim the rows, columns and samples that the
 object claims, so that a hostile one cannot ask for memory, and it must be whole: libjpeg paints grey over what is
-missing and says nothing. PS3.5 8.2 and A.4; RLE PS3.5 annex G.
+missing and says nothing. PS3.5 8.2 and A.4; RLE PS3.5 annex G; SIZ of JPEG 2000: T.800 A.5.1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.pixels import streams
 
 Pixels = npt.NDArray[Any]
 Result = TypeVar("Result")
-Compression = Literal["none", "rle", "jpeg-ls", "jpeg2000", "htj2k", "jpeg-lossless"]
+Compression = Literal["none", "rle", "jpeg-ls", "jpeg2000", "htj2k", "jpeg-xl", "jpeg-lossless", "jpeg", "passthrough"]
 
 TRANSFER_SYNTAXES: Mapping[str, str] = MappingProxyType(
     {
@@ -32,10 +32,20 @@ TRANSFER_SYNTAXES: Mapping[str, str] = MappingProxyType(
         "jpeg-lossless": "1.2.840.10008.1.2.4.70",
         "jpeg-ls": "1.2.840.10008.1.2.4.80",
         "jpeg2000": "1.2.840.10008.1.2.4.90",
+        "jpeg-xl": "1.2.840.10008.1.2.4.110",
         "htj2k": "1.2.840.10008.1.2.4.201",
     }
 )
 """What can be encoded, all of it lossless: a profile's word to the UID."""
+
+QUICK = "jpeg-xl"
+"""The form that is five times as quick as HTJ2K: a recorder's when it cannot keep up, until its object is composed."""
+
+LOSSY: Mapping[str, str] = MappingProxyType({"jpeg": "1.2.840.10008.1.2.4.50", "passthrough": "1.2.840.10008.1.2.4.50"})
+"""What loses, or came with a loss: `jpeg_baseline`, or a grabber's own JPEG frames (`mjpeg.whole`)."""
+
+LOSSY_METHOD = "ISO_10918_1"
+"""Lossy Image Compression Method of both (PS3.3 C.7.6.1.1.5.1)."""
 
 ENCODABLE = frozenset(TRANSFER_SYNTAXES.values())
 
@@ -58,30 +68,42 @@ LARGEST_FRAME_BYTES = 1 << 30
 
 def transfer_syntax(compression: str) -> str:
     """Return the UID of a profile's word for a compression; raises CodecError."""
-    if compression not in TRANSFER_SYNTAXES:
+    uid = TRANSFER_SYNTAXES.get(compression) or LOSSY.get(compression)
+    if uid is None:
         raise CodecError(codec=compression, problem="nothing here encodes it")
-    return TRANSFER_SYNTAXES[compression]
+    return uid
+
+
+def able(compression: Compression, bits_stored: int) -> Compression:
+    """Return what holds samples of so many bits: JPEG has 8 of them here, and the stream of JPEG-LS cannot say 10 or 12."""
+    if compression in LOSSY and bits_stored > 8:
+        return "htj2k"
+    return "jpeg2000" if compression in _ALL_BITS_ONLY and bits_stored not in {8, 16} else compression
 
 
 def photometric(compression: str, samples: int) -> str:
     """Return the PhotometricInterpretation of frames encoded here from grey or RGB pictures.
 
-    JPEG 2000 and HTJ2K code RGB with their reversible colour transform: YBR_RCT (PS3.5 8.2.4).
+    JPEG 2000 and HTJ2K code RGB with their reversible colour transform: YBR_RCT (PS3.5 8.2.4); JPEG baseline Y'CbCr
+    with half the chroma: YBR_FULL_422 (PS3.5 8.2.1).
     """
     if samples == 1:
         return "MONOCHROME2"
+    if compression in LOSSY:
+        return "YBR_FULL_422"
     return "YBR_RCT" if compression in {"jpeg2000", "htj2k"} else "RGB"
 
 
 def encode(array: Pixels, compression: str, bits_stored: int | None = None) -> bytes:
     """Return one frame, losslessly. `array`: (rows, columns) or (rows, columns, 3), 8- or 16-bit integers.
 
-    `bits_stored` says how many of 16 bits are used: only native, RLE and JPEG 2000 can say so; for the others it raises
-    CodecError, as their streams would state more bits than the object does. JPEG-LS and JPEG lossless carry signed samples
-    as the bits they are (two's complement), since their streams have no sign.
+    `bits_stored` says how many of 16 bits are used: for JPEG-LS and JPEG lossless it raises CodecError, as their streams
+    would state more bits than the object does. They and JPEG XL carry signed samples as the bits they are (two's
+    complement), since their streams have no sign. A lossy `compression` raises CodecError.
     """
-    uid = transfer_syntax(compression)
-    return encode_as(array, uid, bits_stored)
+    if compression not in TRANSFER_SYNTAXES:
+        raise CodecError(codec=compression, problem="nothing here encodes it without a loss")
+    return encode_as(array, TRANSFER_SYNTAXES[compression], bits_stored)
 
 
 def encode_as(array: Pixels, transfer_syntax_uid: str, bits_stored: int | None = None) -> bytes:
@@ -92,11 +114,11 @@ def encode_as(array: Pixels, transfer_syntax_uid: str, bits_stored: int | None =
     if array.dtype.kind not in "iu" or array.dtype.itemsize > 2 or not _is_picture(array):
         raise CodecError(codec=compression, problem=f"a frame of {array.dtype} {array.shape} is not a picture")
     bits = array.dtype.itemsize * 8
-    if (bits_stored or bits) != bits and compression in {"htj2k", "jpeg-ls", "jpeg-lossless"}:
+    if (bits_stored or bits) != bits and compression in _ALL_BITS_ONLY:
         raise CodecError(codec=compression, problem=f"it cannot say that {bits_stored} of {bits} bits are used")
     pixels = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-    if compression in {"jpeg-ls", "jpeg-lossless"}:
-        pixels = pixels.view(f"u{pixels.dtype.itemsize}")
+    if compression in _UNSIGNED_ONLY and pixels.dtype.kind == "i":
+        pixels, bits_stored = pixels.view(f"u{pixels.dtype.itemsize}"), bits
     return bytes(_encoded(pixels, compression, bits_stored or bits))
 
 
@@ -138,9 +160,12 @@ def decode(  # noqa: PLR0913  the object's own attributes
 
 def jpeg(array: Pixels, quality: int) -> bytes:
     """Return a JPEG for the screen (preview, thumbnail); `array` is 8-bit grey or RGB, `quality` 1 to 100."""
-    if array.dtype != np.uint8 or not _is_picture(array):
-        raise CodecError(codec="jpeg", problem=f"a frame of {array.dtype} {array.shape} is not a picture")
-    return bytes(_called("jpeg", imagecodecs.jpeg8_encode, np.ascontiguousarray(array), level=quality))
+    return _jpeg(array, level=quality)
+
+
+def jpeg_baseline(array: Pixels, quality: int) -> bytes:
+    """Return one frame of an object, with loss: JPEG baseline, half the chroma (4:2:2); `array` and `quality` as in `jpeg`."""
+    return _jpeg(array, level=quality, subsampling="422") if array.ndim == 3 else _jpeg(array, level=quality)
 
 
 def load_all() -> None:
@@ -149,6 +174,12 @@ def load_all() -> None:
     for compression, uid in TRANSFER_SYNTAXES.items():
         decode(encode(picture, compression), uid, 8, 8, 3, 8)
     jpeg(picture, 80)
+
+
+def _jpeg(array: Pixels, **options: object) -> bytes:
+    if array.dtype != np.uint8 or not _is_picture(array):
+        raise CodecError(codec="jpeg", problem=f"a frame of {array.dtype} {array.shape} is not a picture")
+    return bytes(_called("jpeg", imagecodecs.jpeg8_encode, np.ascontiguousarray(array), **options))
 
 
 def _is_picture(array: Pixels) -> bool:
@@ -194,8 +225,31 @@ def _encoded(pixels: Pixels, compression: str, bits: int) -> bytes | bytearray:
         case "jpeg2000":
             options = {"codecformat": "j2k", "level": 0, "reversible": True, "mct": True, "bitspersample": bits}
             return _called(compression, imagecodecs.jpeg2k_encode, pixels, numthreads=1, **options)
+        case "jpeg-xl":
+            options = {"lossless": True, "effort": 1, "numthreads": 1, "bitspersample": bits}
+            return _called(compression, imagecodecs.jpegxl_encode, pixels, **options)
         case _:
-            return _called(compression, imagecodecs.htj2k_encode, pixels, reversible=True)
+            return _htj2k(pixels, bits)
+
+
+def _htj2k(pixels: Pixels, bits: int) -> bytes | bytearray:
+    """Encode; where fewer bits than the container's are used, state them in SIZ, which the encoder cannot.
+
+    A decoder adds half the stated range to unsigned samples, the encoder took off half the container's: what is
+    encoded is higher by the difference. T.800 A.5.1 (Ssiz), G.1 (DC level shift).
+    """
+    container = pixels.dtype.itemsize * 8
+    if bits == container:
+        return _called("htj2k", imagecodecs.htj2k_encode, pixels, reversible=True)
+    is_signed = pixels.dtype.kind == "i"
+    low = -(1 << (bits - 1)) if is_signed else 0
+    if pixels.min() < low or pixels.max() >= low + (1 << bits):
+        raise CodecError(codec="htj2k", problem=f"its samples use more than {bits} bits")
+    shift = 0 if is_signed else (1 << (container - 1)) - (1 << (bits - 1))
+    stream = bytearray(_called("htj2k", imagecodecs.htj2k_encode, pixels + pixels.dtype.type(shift), reversible=True))
+    for sample in range(1 if pixels.ndim == 2 else pixels.shape[2]):
+        stream[_SSIZ + 3 * sample] = (0x80 if is_signed else 0) | (bits - 1)
+    return stream
 
 
 def _decoded(data: bytes, uid: str, photometric: str) -> Pixels:
@@ -273,6 +327,11 @@ def _unpacked(segment: bytes, count: int) -> Pixels:
         raise CodecError(codec="rle", problem=f"a segment holds {found.size} bytes instead of {count}")
     return found[:count]
 
+
+_ALL_BITS_ONLY = frozenset({"jpeg-ls", "jpeg-lossless"})
+_UNSIGNED_ONLY = frozenset({"jpeg-ls", "jpeg-lossless", "jpeg-xl"})
+_SSIZ = 42
+"""Where the first component's depth stands: SOC, SIZ and its fields up to Csiz take 42 bytes."""
 
 _REFUSALS = (ValueError, TypeError, RuntimeError, MemoryError, OverflowError, struct.error)
 """What imagecodecs raises; its own errors are RuntimeErrors."""

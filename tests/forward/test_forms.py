@@ -44,6 +44,8 @@ def test_a_report_is_not_a_picture():
         (forms.JPEG_LS, (forms.HTJ2K, forms.JPEG_2000, forms.JPEG_LS), [forms.HTJ2K, forms.JPEG_2000, forms.JPEG_LS]),
         (forms.JPEG_2000, (forms.HTJ2K, forms.JPEG_2000), [forms.JPEG_2000, forms.HTJ2K]),
         (forms.HTJ2K, (forms.EXPLICIT, forms.RLE), [forms.RLE, forms.EXPLICIT]),
+        (forms.JPEG_XL, (forms.HTJ2K, forms.JPEG_XL), [forms.JPEG_XL, forms.HTJ2K]),
+        (forms.JPEG_XL, (forms.EXPLICIT, forms.JPEG_2000), [forms.JPEG_2000, forms.EXPLICIT]),
         (forms.JPEG_BASELINE, (forms.JPEG_BASELINE, forms.EXPLICIT), [forms.JPEG_BASELINE, forms.EXPLICIT]),
         (forms.JPEG_BASELINE, (forms.IMPLICIT,), [forms.IMPLICIT]),
     ],

@@ -78,17 +78,62 @@ def test_a_view_that_is_not_contiguous_and_a_big_endian_one_are_encoded_by_value
         )
 
 
-@pytest.mark.parametrize("compression", ["none", "rle", "jpeg2000"])
+@pytest.mark.parametrize("compression", ["none", "rle", "jpeg2000", "htj2k", "jpeg-xl"])
 @pytest.mark.parametrize("bits", [9, 10, 12, 15])
-def test_fewer_bits_than_the_containers_are_stated_and_come_back(compression, bits):
-    array = picture((31, 17), np.uint16, 2) >> (16 - bits)
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+@pytest.mark.parametrize("shape", [(31, 17), (31, 17, 3)])
+def test_fewer_bits_than_the_containers_are_stated_and_come_back(compression, bits, dtype, shape):
+    array = picture(shape, dtype, 2) >> (16 - bits)
     data = codecs.encode(array, compression, bits)
     assert np.array_equal(back(data, codecs.transfer_syntax(compression), array), array)
-    if compression == "jpeg2000":
-        assert data[42] + 1 == bits  # Ssiz
+    if compression in {"jpeg2000", "htj2k"}:
+        assert {data[at] & 0x7F for at in range(42, 42 + 3 * (array.ndim == 3) + 1, 3)} == {bits - 1}  # Ssiz
 
 
-@pytest.mark.parametrize("compression", ["htj2k", "jpeg-ls", "jpeg-lossless"])
+def test_twelve_bits_of_htj2k_are_read_by_other_decoders():
+    array = picture((31, 17), np.uint16, 2, "smooth") >> 4
+    data = codecs.encode(array, "htj2k", 12)
+    assert np.array_equal(imagecodecs.htj2k_decode(data), array)
+    with pytest.raises(CodecError, match="more than 12 bits"):
+        codecs.encode(array + np.uint16(4096), "htj2k", 12)
+
+
+def test_what_cannot_say_ten_bits_gives_way_to_what_can():
+    able = {(name, bits): codecs.able(name, bits) for name in (*LOSSLESS, *codecs.LOSSY) for bits in (8, 10, 16)}
+    for (name, bits), taken in able.items():
+        array = np.full((8, 8), 200, np.uint8 if bits == 8 else np.uint16)
+        if taken in LOSSLESS:
+            codecs.encode(array, taken, bits)
+        assert (taken == name) is not (name in {"jpeg-ls", "jpeg-lossless"} and bits == 10) or name in codecs.LOSSY
+    assert [able["jpeg", bits] for bits in (8, 10, 16)] == ["jpeg", "htj2k", "htj2k"]
+
+
+def test_what_loses_is_made_only_under_its_own_name():
+    array = picture((16, 16, 3), np.uint8, 0, "smooth")
+    for name in codecs.LOSSY:
+        with pytest.raises(CodecError, match="without a loss"):
+            codecs.encode(array, name)
+        assert codecs.transfer_syntax(name) == DCT
+        assert codecs.photometric(name, 3) == "YBR_FULL_422"
+        assert codecs.photometric(name, 1) == "MONOCHROME2"
+    with pytest.raises(CodecError, match="nothing here encodes it"):
+        codecs.encode_as(array, DCT)
+
+
+@pytest.mark.parametrize("shape", [(240, 320, 3), (240, 320)])
+def test_jpeg_baseline_is_baseline_with_half_the_chroma_and_near_the_picture(shape):
+    array = picture(shape, np.uint8, 0, "smooth")
+    data = codecs.jpeg_baseline(array, 95)
+    at = data.index(b"\xff\xc0")  # SOF0
+    assert data[at + 4] == 8
+    if len(shape) == 3:
+        assert [data[at + 11 + 3 * n] for n in range(3)] == [0x21, 0x11, 0x11]
+    samples = 3 if len(shape) == 3 else 1
+    decoded = codecs.decode(data, DCT, *shape[:2], samples, 8, photometric=codecs.photometric("jpeg", samples))
+    assert np.abs(decoded.astype(int) - array).mean() < 3
+
+
+@pytest.mark.parametrize("compression", ["jpeg-ls", "jpeg-lossless"])
 def test_a_form_that_cannot_state_twelve_bits_is_refused(compression):
     with pytest.raises(CodecError, match="12 of 16 bits"):
         codecs.encode(np.zeros((4, 4), np.uint16), compression, 12)
@@ -101,6 +146,7 @@ def test_uids_and_photometric_interpretation_are_the_standards():
         "jpeg-lossless": "1.2.840.10008.1.2.4.70",
         "jpeg-ls": "1.2.840.10008.1.2.4.80",
         "jpeg2000": "1.2.840.10008.1.2.4.90",
+        "jpeg-xl": "1.2.840.10008.1.2.4.110",
         "htj2k": "1.2.840.10008.1.2.4.201",
     }
     assert {name: codecs.photometric(name, 3) for name in LOSSLESS} == {
@@ -108,6 +154,7 @@ def test_uids_and_photometric_interpretation_are_the_standards():
         "rle": "RGB",
         "jpeg-lossless": "RGB",
         "jpeg-ls": "RGB",
+        "jpeg-xl": "RGB",
         "jpeg2000": "YBR_RCT",
         "htj2k": "YBR_RCT",
     }
