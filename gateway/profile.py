@@ -40,6 +40,10 @@ class VideoInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fourccs to ask for, best first."""
     top_field_first: bool | None = None
     """Only where the installer has confirmed it; else by the standard (PAL top, NTSC bottom)."""
+    matrix: Literal["driver", "601", "709", "2020"] = "driver"
+    """Luma weights of Y'CbCr, where the installer has measured that the grabber states the wrong ones."""
+    range: Literal["driver", "limited", "full"] = "driver"
+    """Whether black is 16 or 0, where the installer has measured that the grabber states the wrong one."""
 
 
 class PixelChain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +59,13 @@ class PixelChain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Areas filled with black, each as `crop` is, in pixels of the whole picture: burned-in names."""
     mask_covers_all_text: bool = False
     """The installer states that nothing that identifies the patient is visible outside the mask."""
+
+
+class Watch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[trigger]: what in the picture itself counts as a press, while an exam is in progress."""
+
+    freeze: Literal["off", "still"] = "off"
+    """still: when the picture freezes after it has moved, one picture is captured, as if somebody had pressed."""
 
 
 class ObjectKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,6 +135,7 @@ class ModalityProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Who made the modality: from its plate. Every object states it."""
     input: VideoInput
     chain: PixelChain = PixelChain()
+    trigger: Watch = Watch()
     region: tuple[Calibration, ...] = ()
     object: ObjectKind
 
@@ -322,8 +334,8 @@ def _of_modality(found: ModalityProfile) -> Iterator[str]:
             known = ", ".join(f'"{name}"' for name in _ANALOGUE)
             yield f'input.standards: "{standard}" is none of {known}, "any", or one like "1280x720p60"'
     for fourcc in found.input.pixel_formats:
-        if len(fourcc) != len("YUYV"):
-            yield f'input.pixel_formats: "{fourcc}" is no fourcc: it has four characters, as "YUYV" has'
+        if not len("Y10") <= len(fourcc) <= len("YUYV"):
+            yield f'input.pixel_formats: "{fourcc}" is no fourcc: it has four characters, as "YUYV" has, or three, as "Y10"'
     yield from _of_loss(found.object)
     areas = [("crop", found.chain.crop)] if found.chain.crop else []
     for key, area in [*areas, *(("mask", area) for area in found.chain.mask)]:

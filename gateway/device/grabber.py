@@ -23,7 +23,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from gateway.device import v4l2 as v
-from gateway.device.negotiate import Input, Negotiated, fourccs, inputs, negotiate, signal
+from gateway.device.formats import fourccs
+from gateway.device.inputs import Input, inputs, signal
+from gateway.device.negotiate import Negotiated, arriving, capture_type, named, negotiate
 from gateway.errors import DeviceBusy, DeviceError, DeviceGone, FormatChanged, NoSignal
 from gateway.model import Field, Frame, FrameFormat, Signal
 from gateway.profile import VideoInput
@@ -41,8 +43,12 @@ class Grabber(Protocol):
     def format(self) -> FrameFormat:
         """What its buffers hold; it never changes while the stream lives."""
 
+    @property
+    def input(self) -> str:
+        """The grabber's own name for the connector in use, where it has several: "HDMI 1"; else empty."""
+
     def signal(self) -> Signal:
-        """Ask what stands on the input now. Raises DeviceGone."""
+        """Ask what stands on the input now. Raises DeviceGone, FormatChanged where something else arrives than was agreed."""
 
     def poll(self, timeout_s: float) -> Frame | None:
         """Return the next frame in order, None when none came in time. Raises DeviceGone, NoSignal, FormatChanged, DeviceError."""
@@ -116,11 +122,16 @@ class VideoDevice:
         self._agreed = agreed
         self._is_multi = agreed.buffer_type == v.V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE
         self._is_streaming = False
+        self._name = named(device, agreed.input)
         self._event = v.v4l2_event()
-        self._planes: list[v.v4l2_plane] = []
+        self._planes: list[ctypes.Array[v.v4l2_plane]] = []
+        self._joined: list[npt.NDArray[np.uint8]] = []
         _subscribe(node, agreed.input)
         self._buffers = self._map(buffers)
         self._taken = self._buffer(0)
+        self._taken_planes = (v.v4l2_plane * len(agreed.memories))()
+        if self._is_multi:
+            self._taken.m.planes = ctypes.cast(self._taken_planes, ctypes.POINTER(v.v4l2_plane))
         self._lent = [False] * len(self._buffers)
         self._queued = [self._buffer(index) for index in range(len(self._buffers))]
         for each in self._queued:
@@ -132,10 +143,19 @@ class VideoDevice:
         """What the buffers hold, as the driver stated it."""
         return self._agreed.format
 
+    @property
+    def input(self) -> str:
+        """The connector in use, where there are several."""
+        return "" if self._name == self._device else self._name
+
     def signal(self) -> Signal:
-        """Ask the driver: STREAMING once a frame has come, LOCKED before."""
+        """Ask the driver: STREAMING once a frame has come, LOCKED before. Raises FormatChanged, which not every driver says by itself."""
         with _naming(self._device):
             state = signal(self._node, self._agreed.input)
+            if state is Signal.LOCKED:
+                now = arriving(self._node, self._agreed.input)
+                if now and now != self.format.standard:
+                    raise FormatChanged(device=self._name, was=self.format.standard, now=now)
         return Signal.STREAMING if state is Signal.LOCKED and self._is_streaming else state
 
     def poll(self, timeout_s: float) -> Frame | None:
@@ -166,29 +186,33 @@ class VideoDevice:
         with suppress(OSError):
             self._node.close()
 
-    def _map(self, count: int) -> list[npt.NDArray[np.uint8]]:
-        """Ask for buffers and map them: read-only views, one a buffer."""
+    def _map(self, count: int) -> list[list[npt.NDArray[np.uint8]]]:
+        """Ask for buffers and map them: read-only views, one for each memory of each buffer."""
         asked = v.v4l2_requestbuffers(count=count, type=self._agreed.buffer_type, memory=v.V4L2_MEMORY_MMAP)
         self._node.ioctl(v.VIDIOC_REQBUFS, asked)
-        self._planes = [v.v4l2_plane() for _ in range(asked.count)]
+        apart = len(self._agreed.memories)
+        self._planes = [(v.v4l2_plane * apart)() for _ in range(asked.count)]
+        if apart > 1:
+            self._joined = [np.empty(self.format.frame_bytes, np.uint8) for _ in range(asked.count)]
         return [self._map_one(index) for index in range(asked.count)]
 
-    def _map_one(self, index: int) -> npt.NDArray[np.uint8]:
+    def _map_one(self, index: int) -> list[npt.NDArray[np.uint8]]:
         stated = self._buffer(index)
         self._node.ioctl(v.VIDIOC_QUERYBUF, stated)
+        memories = [(stated.length, stated.m.offset)]
         if self._is_multi:
-            length, offset = self._planes[index].length, self._planes[index].m.mem_offset
-        else:
-            length, offset = stated.length, stated.m.offset
-        view = np.frombuffer(self._node.mmap(length, offset), np.uint8)
-        view.flags.writeable = False
-        return view
+            memories = [(plane.length, plane.m.mem_offset) for plane in self._planes[index]]
+        views = [np.frombuffer(self._node.mmap(*memory), np.uint8) for memory in memories]
+        for view in views:
+            view.flags.writeable = False
+        return views
 
     def _buffer(self, index: int) -> v.v4l2_buffer:
         buffer = v.v4l2_buffer(index=index, type=self._agreed.buffer_type, memory=v.V4L2_MEMORY_MMAP)
         if self._is_multi:
-            buffer.length = 1
-            buffer.m.planes = ctypes.pointer(self._planes[index])
+            planes = self._planes[index]
+            buffer.length = len(planes)
+            buffer.m.planes = ctypes.cast(planes, ctypes.POINTER(v.v4l2_plane))
         return buffer
 
     def _take_events(self) -> None:
@@ -205,8 +229,9 @@ class VideoDevice:
         if has_changed:
             state = signal(self._node, self._agreed.input)
             if state is not Signal.LOCKED:
-                raise NoSignal(device=self._device, signal=state)
-            raise FormatChanged(device=self._device, was=self.format.standard, now="another")
+                raise NoSignal(device=self._name, signal=state)
+            now = arriving(self._node, self._agreed.input) or "another"
+            raise FormatChanged(device=self._name, was=self.format.standard, now=now)
 
     def _dequeue(self, ready: int) -> Frame | None:
         taken = self._taken
@@ -220,9 +245,8 @@ class VideoDevice:
             return None
         index = taken.index
         self._lent[index] = self._is_streaming = True
-        used = self._planes[0].bytesused if self._is_multi else taken.bytesused
         return Frame(
-            data=self._buffers[index][:used],
+            data=self._filled(taken),
             format=self._agreed.format,
             sequence=taken.sequence,
             field=Field(taken.field or Field.NONE),
@@ -231,8 +255,37 @@ class VideoDevice:
             buffer=index,
         )
 
+    def _filled(self, taken: v.v4l2_buffer) -> npt.NDArray[np.uint8]:
+        """Return what a buffer holds: a view of its memory, or its planes put together."""
+        views = self._buffers[taken.index]
+        if not self._is_multi:
+            return views[0][: taken.bytesused]
+        planes = self._taken_planes
+        parts = [view[plane.data_offset : plane.bytesused] for view, plane in zip(views, planes, strict=True)]
+        if len(parts) == 1:
+            return parts[0]
+        strides = [memory.stride_bytes for memory in self._agreed.memories]
+        return join(self.format, parts, strides, self._joined[taken.index])
+
 
 _the_device: type[Grabber] = VideoDevice
+
+
+def join(
+    fmt: FrameFormat, parts: list[npt.NDArray[np.uint8]], strides: list[int], out: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """Put planes that came apart one after another into `out`, in rows as long as `fmt` says; return what came of it.
+
+    Planes that are short give a frame that is short.
+    """
+    begins = 0
+    for part, stride, (rows, row_bytes) in zip(parts, strides, fmt.planes, strict=True):
+        if stride < 1 or len(part) < stride * (rows - 1) + min(stride, row_bytes):
+            return out[: min(begins + len(part), fmt.frame_bytes - 1)]
+        into, least = out[begins : begins + rows * row_bytes].reshape(rows, row_bytes), min(stride, row_bytes)
+        into[:, :least] = np.lib.stride_tricks.as_strided(part, (rows, least), (stride, 1))
+        begins += rows * row_bytes
+    return out
 
 
 def _captured_ns(taken: v.v4l2_buffer) -> int:
@@ -253,9 +306,8 @@ def _subscribe(node: v.Node, chosen: Input | None) -> None:
 
 def _described(node: v.Node, device: str) -> Description:
     capability = v.v4l2_capability()
+    buffer_type = capture_type(node, device)
     node.ioctl(v.VIDIOC_QUERYCAP, capability)
-    is_multi = not capability.device_caps & v.V4L2_CAP_VIDEO_CAPTURE
-    buffer_type = v.V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE if is_multi else v.V4L2_BUF_TYPE_VIDEO_CAPTURE
     return Description(
         device=device,
         driver=capability.driver.decode("utf-8", "replace"),

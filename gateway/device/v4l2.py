@@ -499,6 +499,22 @@ class v4l2_event(ctypes.Structure):
     id: int
 
 
+class v4l2_edid(ctypes.Structure):
+    """What a receiver tells a source that it is (VIDIOC_G_EDID, VIDIOC_S_EDID)."""
+
+    _fields_ = [
+        ("pad", c_uint32),
+        ("start_block", c_uint32),
+        ("blocks", c_uint32),
+        ("reserved", c_uint32 * 5),
+        ("edid", ctypes.POINTER(c_uint8)),
+    ]
+    pad: int
+    start_block: int
+    blocks: int
+    edid: ctypes._Pointer[c_uint8]
+
+
 # ---- ioctl numbers (asm-generic/ioctl.h) ----
 
 _WRITE: Final = 1
@@ -525,6 +541,8 @@ VIDIOC_G_STD: Final = _ioc(_READ, 23, c_uint64)
 VIDIOC_S_STD: Final = _ioc(_WRITE, 24, c_uint64)
 VIDIOC_ENUMINPUT: Final = _ioc(_READ | _WRITE, 26, v4l2_input)
 VIDIOC_G_CTRL: Final = _ioc(_READ | _WRITE, 27, v4l2_control)
+VIDIOC_G_EDID: Final = _ioc(_READ | _WRITE, 40, v4l2_edid)
+VIDIOC_S_EDID: Final = _ioc(_READ | _WRITE, 41, v4l2_edid)
 VIDIOC_G_INPUT: Final = _ioc(_READ, 38, c_int32)
 VIDIOC_S_INPUT: Final = _ioc(_READ | _WRITE, 39, c_int32)
 VIDIOC_CROPCAP: Final = _ioc(_READ | _WRITE, 58, v4l2_cropcap)

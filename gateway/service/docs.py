@@ -102,9 +102,10 @@ stand for facts; a fact is never a patient's name, birth date, ID or accession n
 
 def hardware() -> str:
     """Return what a video device may deliver."""
+    from gateway.device import formats as video_formats
     from gateway.device import negotiate
 
-    formats = "\n".join(f"- `{fourcc}`" for fourcc in negotiate.READABLE)
+    formats = "\n".join(f"- `{fourcc}`" for fourcc in video_formats.READABLE)
     standards = "\n".join(f'- `"{name}"`' for name, _ in negotiate.ANALOGUE)
     return _page(
         "Hardware",

@@ -80,6 +80,11 @@ class SimulatedGrabber:
         """What its buffers hold."""
         return self._stream.playback.format
 
+    @property
+    def input(self) -> str:
+        """It has one connector."""
+        return ""
+
     def signal(self) -> Signal:
         """Say what stands on the cable. Raises DeviceGone."""
         self._look()

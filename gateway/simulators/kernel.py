@@ -19,6 +19,7 @@ from ctypes import c_int32, c_uint64
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from gateway.device import v4l2 as v
 from gateway.model import Field, FrameFormat, Matrix, Signal
@@ -39,19 +40,35 @@ _STATUS: Final = {
     Signal.OUT_OF_RANGE: v.V4L2_IN_ST_NO_STD_LOCK,
 }
 _OFFERED: Final = ("UYVY", "YUYV")
+_APART: Final = {"NV12": "NM12", "NV21": "NM21", "YU12": "YM12", "YV12": "YM21"}
+_EDID_BLOCKS: Final = 2
 _PAGE: Final = mmap.PAGESIZE
 
 
 class Kernel:
     """A machine with one simulated grabber: `open_node=kernel.open`."""
 
-    def __init__(self, scanner: Scanner, *, is_camera: bool = False, is_multi_planar: bool = False) -> None:
-        """`is_camera`: an input without standards or timings, as a USB grabber has."""
+    def __init__(
+        self,
+        scanner: Scanner,
+        *,
+        is_camera: bool = False,
+        is_multi_planar: bool = False,
+        are_planes_apart: bool = False,
+        has_events: bool = True,
+    ) -> None:
+        """`is_camera`: an input without standards or timings, as a USB grabber has; `are_planes_apart`: NM12 instead of NV12."""
         self.scanner = scanner
         self.is_camera = is_camera
-        self.is_multi_planar = is_multi_planar
+        self.is_multi_planar = is_multi_planar or are_planes_apart
+        self.are_planes_apart = are_planes_apart
+        self.has_events = has_events
+        self.edid = b""
+        """What it was told to present to the source."""
         self.fourcc: str | None = None
         """A pixel format the driver insists on, whatever is asked; its bytes are the scanner's."""
+        self.stated_planes: int | None = None
+        """How many memories it claims that a buffer has, instead of the true number."""
         self.matrix_encoding: int | None = None
         """A ycbcr_enc it states instead of the true one."""
         self.requests: deque[int] = deque(maxlen=REMEMBERED)
@@ -86,9 +103,11 @@ class Node:
         self._scanner = kernel.scanner
         self._input = 0
         self._standard = v.V4L2_STD_NTSC
-        self._memories: list[mmap.mmap] = []
+        self._memories: list[list[mmap.mmap]] = []
+        """Of each buffer: one, or one for each plane."""
         self._lengths = 0
         self._stream: Stream | None = None
+        self._whole: list[npt.NDArray[np.uint8]] = []
         self._owned: set[int] = set()
         """Buffers that are the driver's."""
         self._subscribed: set[int] = set()
@@ -104,6 +123,8 @@ class Node:
             v.VIDIOC_G_CTRL: self._g_ctrl,
             v.VIDIOC_QUERY_DV_TIMINGS: self._query_dv_timings,
             v.VIDIOC_S_DV_TIMINGS: self._s_dv_timings,
+            v.VIDIOC_S_EDID: self._s_edid,
+            v.VIDIOC_G_EDID: self._g_edid,
             v.VIDIOC_G_FMT: self._g_fmt,
             v.VIDIOC_S_FMT: self._s_fmt,
             v.VIDIOC_G_PARM: self._parm,
@@ -132,10 +153,11 @@ class Node:
 
     def mmap(self, length: int, offset: int) -> mmap.mmap:
         """Return the memory of the buffer at `offset`. Raises OSError."""
-        index, rest = divmod(offset, self._lengths or 1)
+        place, rest = divmod(offset, self._lengths or 1)
+        index, plane = divmod(place, self._plane_count)
         if rest or not 0 <= index < len(self._memories) or length != self._lengths:
             raise _refusal(errno.EINVAL)
-        return self._memories[index]
+        return self._memories[index][plane]
 
     def poll(self, timeout_s: float) -> int:
         """Wait for a frame or an event, in the scanner's time."""
@@ -178,6 +200,18 @@ class Node:
     def _type(self) -> int:
         is_multi = self._kernel.is_multi_planar
         return v.V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE if is_multi else v.V4L2_BUF_TYPE_VIDEO_CAPTURE
+
+    @property
+    def _planes(self) -> list[tuple[int, int]]:
+        """(bytes a row, bytes) of each memory of a buffer."""
+        fmt = self._format
+        if self._kernel.are_planes_apart:
+            return [(row_bytes, rows * row_bytes) for rows, row_bytes in fmt.planes]
+        return [(fmt.stride_bytes, fmt.frame_bytes)]
+
+    @property
+    def _plane_count(self) -> int:
+        return len(self._planes)
 
     @property
     def _signal(self) -> Signal:
@@ -260,6 +294,24 @@ class Node:
         if self._input != HDMI:
             raise _refusal(errno.ENODATA)
 
+    def _s_edid(self, told: v.v4l2_edid) -> None:
+        """Take an EDID of whole blocks, two at most, on the input that is a receiver; `pad` is its index."""
+        if self._kernel.is_camera or told.pad != HDMI or told.start_block:
+            raise _refusal(errno.EINVAL)
+        if told.blocks > _EDID_BLOCKS:
+            told.blocks = _EDID_BLOCKS
+            raise _refusal(errno.E2BIG)
+        self._kernel.edid = bytes(told.edid[: 128 * told.blocks])
+
+    def _g_edid(self, asked: v.v4l2_edid) -> None:
+        if self._kernel.is_camera or asked.pad != HDMI:
+            raise _refusal(errno.EINVAL)
+        if not self._kernel.edid:
+            raise _refusal(errno.ENODATA)
+        asked.blocks = min(asked.blocks, len(self._kernel.edid) // 128)
+        for at, byte in enumerate(self._kernel.edid[: 128 * asked.blocks]):
+            asked.edid[at] = byte
+
     # ---- format ----
 
     def _g_fmt(self, asked: v.v4l2_format) -> None:
@@ -277,7 +329,8 @@ class Node:
         is_multi = self._kernel.is_multi_planar
         pix = asked.fmt.pix_mp if is_multi else asked.fmt.pix
         pix.width, pix.height = fmt.width_px, fmt.height_px
-        pix.pixelformat = v.fourcc_number(self._kernel.fourcc or fmt.pixel_format)
+        name = _APART[fmt.pixel_format] if self._kernel.are_planes_apart else fmt.pixel_format
+        pix.pixelformat = v.fourcc_number(self._kernel.fourcc or name)
         is_woven = fmt.field in {Field.INTERLACED_TB, Field.INTERLACED_BT}
         pix.field = Field.INTERLACED if is_woven else fmt.field
         is_709 = fmt.matrix is Matrix.BT709
@@ -285,9 +338,9 @@ class Node:
         pix.ycbcr_enc = self._kernel.matrix_encoding or v.V4L2_YCBCR_ENC_DEFAULT
         pix.quantization = v.V4L2_QUANTIZATION_DEFAULT
         if is_multi:
-            asked.fmt.pix_mp.num_planes = 1
-            asked.fmt.pix_mp.plane_fmt[0].bytesperline = fmt.stride_bytes
-            asked.fmt.pix_mp.plane_fmt[0].sizeimage = fmt.frame_bytes
+            asked.fmt.pix_mp.num_planes = self._kernel.stated_planes or self._plane_count
+            for plane, (stride, size) in zip(asked.fmt.pix_mp.plane_fmt, self._planes, strict=False):
+                plane.bytesperline, plane.sizeimage = stride, size
         else:
             asked.fmt.pix.bytesperline, asked.fmt.pix.sizeimage = fmt.stride_bytes, fmt.frame_bytes
             asked.fmt.pix.priv = v.V4L2_PIX_FMT_PRIV_MAGIC
@@ -302,7 +355,7 @@ class Node:
     # ---- events ----
 
     def _subscribe(self, wish: v.v4l2_event_subscription) -> None:
-        if wish.type != v.V4L2_EVENT_SOURCE_CHANGE or self._kernel.is_camera:
+        if wish.type != v.V4L2_EVENT_SOURCE_CHANGE or self._kernel.is_camera or not self._kernel.has_events:
             raise _refusal(errno.EINVAL)
         self._subscribed.add(wish.id)
 
@@ -322,15 +375,16 @@ class Node:
             raise _refusal(errno.EBUSY)
         self._kernel.owner = self if asked.count else None
         self._lengths = -(-self._format.frame_bytes // _PAGE) * _PAGE
-        self._memories = [mmap.mmap(-1, self._lengths) for _ in range(asked.count)]
+        self._memories = [[mmap.mmap(-1, self._lengths) for _ in self._planes] for _ in range(asked.count)]
 
     def _querybuf(self, buffer: v.v4l2_buffer) -> None:
         index = self._index(buffer)
-        offset = index * self._lengths
         if self._kernel.is_multi_planar:
-            buffer.m.planes[0].length, buffer.m.planes[0].m.mem_offset = self._lengths, offset
+            for at in range(self._plane_count):
+                plane = buffer.m.planes[at]
+                plane.length, plane.m.mem_offset = self._lengths, (index * self._plane_count + at) * self._lengths
         else:
-            buffer.length, buffer.m.offset = self._lengths, offset
+            buffer.length, buffer.m.offset = self._lengths, index * self._lengths
 
     def _qbuf(self, buffer: v.v4l2_buffer) -> None:
         index = self._index(buffer)
@@ -360,15 +414,29 @@ class Node:
         buffer.timestamp.tv_usec = rest_ns // 1000
         error = v.V4L2_BUF_FLAG_ERROR if exposure.fault == "e" else 0
         buffer.flags = v.V4L2_BUF_FLAG_MAPPED | v.V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC | error
-        if self._kernel.is_multi_planar:
+        if self._plane_count > 1:
+            self._take_apart(buffer, index, used)
+        elif self._kernel.is_multi_planar:
             buffer.m.planes[0].bytesused = used
         else:
             buffer.bytesused = used
 
+    def _take_apart(self, buffer: v.v4l2_buffer, index: int, used: int) -> None:
+        """Lay the planes of a filled frame into memories of their own."""
+        begins = 0
+        for at, (_, size) in enumerate(self._planes):
+            part = self._whole[index][begins : min(begins + size, used)]
+            self._memories[index][at][: len(part)] = part.tobytes()
+            buffer.m.planes[at].bytesused = len(part)
+            begins += size
+
     def _streamon(self, _: c_int32) -> None:
         if not self._memories:
             raise _refusal(errno.EINVAL)
-        self._stream = Stream(self._scanner, [np.frombuffer(each, np.uint8) for each in self._memories])
+        self._whole = [np.frombuffer(each[0], np.uint8) for each in self._memories]
+        if self._plane_count > 1:
+            self._whole = [np.zeros(self._format.frame_bytes, np.uint8) for _ in self._memories]
+        self._stream = Stream(self._scanner, self._whole)
         for index in sorted(self._owned):
             self._stream.queue(index)
 
@@ -378,8 +446,8 @@ class Node:
 
     def _index(self, buffer: v.v4l2_buffer) -> int:
         self._refuse_type(buffer.type)
-        if self._kernel.is_multi_planar and not (buffer.length and buffer.m.userptr):
-            raise _refusal(errno.EFAULT)
+        if self._kernel.is_multi_planar and not (buffer.length >= self._plane_count and buffer.m.userptr):
+            raise _refusal(errno.EINVAL)
         if buffer.index >= len(self._memories) or buffer.memory != v.V4L2_MEMORY_MMAP:
             raise _refusal(errno.EINVAL)
         return buffer.index

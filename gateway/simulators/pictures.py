@@ -1,4 +1,4 @@
-"""A script's words to raw frames: a loop of pictures, as the YUYV or UYVY that a grabber makes of them.
+"""A script's words to raw frames: a loop of pictures, in the pixel format that a grabber makes of them.
 
     simulator:PICTURE[,WORD]...
 
@@ -8,12 +8,13 @@
                  rgb_color   GE, one picture, 320x240
     WORD         WIDTHxHEIGHT
                  progressive | interlaced | alternate | sequential    how lines are delivered (enum v4l2_field)
-                 yuyv | uyvy                                          pixel format
+                 yuyv | uyvy | yvyu | vyuy | nv12 | nv21 | yu12 | yv12 | grey | y10 | y12 | y16 | rgb24 | bgr24 | mjpeg
                  NUMBER                                               frames a second
                  bt601 | bt709                                        matrix; by the height when not given
                  stamp                                                write the frame's number into pictures that have none
                  faults=LETTERS                                       one letter a frame from the first on: `.` whole, `d` dropped,
-                                                                      `e` error flag, `s` short, `h` second field missing
+                                                                      `e` error flag, `s` short, `h` second field missing,
+                                                                      `t` delivered twice
 
 Interlaced video samples its two fields at two times. The frame's number stands, as 32 black or white blocks, in the lowest
 lines: `number_of` reads it back, so that a test knows which frame it holds. RGB becomes Y'CbCr by Rec. 601 or 709, limited.
@@ -32,14 +33,14 @@ import pydicom.examples
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.model import Field, FrameFormat, Matrix
+from gateway.model import Field, FrameFormat, Matrix, Range
+from gateway.simulators import formats
+from gateway.simulators.formats import LUMA_WEIGHTS
 from gateway.simulators.glyphs import COLUMNS, ROWS, text
 from gateway.simulators.phantom import Phantom
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-LUMA_WEIGHTS: Final = {Matrix.BT601: (0.299, 0.114), Matrix.BT709: (0.2126, 0.0722)}
-"""Kr and Kb."""
 NATIVE: Final = {"phantom": (720, 576), "ybr_color": (320, 240), "jpeg2k": (640, 480), "rgb_color": (320, 240)}
 BITS: Final = 32
 _PAL_NS: Final = 40_000_000
@@ -47,6 +48,8 @@ _NTSC_NS: Final = 33_366_667
 _BEAT_S: Final = 0.8
 """The phantom's loop is one beat."""
 _BLACK, _WHITE, _NO_COLOUR = 16, 235, 128
+_WOVEN: Final = {Field.INTERLACED, Field.INTERLACED_TB, Field.INTERLACED_BT}
+_LINE_BY_LINE: Final = {Field.NONE, *_WOVEN}
 
 
 class Script(Struct, frozen=True, kw_only=True):
@@ -82,13 +85,13 @@ def with_word(script: Script, word: str) -> Script:
         return replace(script, width_px=int(size[1]), height_px=int(size[2]))
     if word in {"progressive", "interlaced", "alternate", "sequential"}:
         return replace(script, scan=word)
-    if word in {"yuyv", "uyvy"}:
-        return replace(script, pixel_format=word.upper())
+    if word in formats.WORDS:
+        return replace(script, pixel_format=formats.WORDS[word])
     if word in {"bt601", "bt709"}:
         return replace(script, matrix=Matrix(word[2:]))
     if word == "stamp":
         return replace(script, has_stamp=True)
-    if re.fullmatch(r"faults=[.desh]*", word):
+    if re.fullmatch(r"faults=[.desht]*", word):
         return replace(script, faults=word.removeprefix("faults="))
     if re.fullmatch(r"\d+(\.\d+)?", word) and float(word):
         return replace(script, rate=float(word))
@@ -108,11 +111,14 @@ def frame_format(script: Script) -> FrameFormat:
         "sequential": Field.SEQ_BT if is_bottom_first else Field.SEQ_TB,
         "alternate": Field.ALTERNATE,
     }
+    height = script.height_px // 2 if script.scan == "alternate" else script.height_px
     return FrameFormat(
         pixel_format=script.pixel_format,
         width_px=script.width_px,
-        height_px=script.height_px // 2 if script.scan == "alternate" else script.height_px,
-        stride_bytes=2 * script.width_px,
+        height_px=height,
+        stride_bytes=formats.stride_of(script.pixel_format, script.width_px),
+        range=Range.FULL if script.pixel_format in {"RGB3", "BGR3", "MJPG"} else Range.LIMITED,
+        largest_bytes=2 * script.width_px * height if script.pixel_format == "MJPG" else 0,
         field=fields[script.scan],
         matrix=script.matrix or (Matrix.BT709 if script.height_px >= 720 else Matrix.BT601),
         frame_interval_ns=interval_ns,
@@ -134,19 +140,20 @@ class Playback:
         self._letters = {each: self._packed_text(each) for each in "0123456789:"}
 
     def whole(self, sequence: int) -> Bytes:
-        """Return frame `sequence` with all its lines in their places, (height, 2 * width), as a copy."""
+        """Return frame `sequence` as the scanner sends it, all lines in their places, (height, 2 * width) UYVY or YUYV, as a copy."""
         frame = np.empty_like(self._frames[0])
         self._draw(frame, sequence)
         return frame
 
     def fill(self, memory: Bytes, sequence: int, field: Field) -> int:
-        """Write what the grabber delivers into a buffer, as `raw` would give it, without making any copy between."""
-        size = self.format.frame_bytes
-        if self.format.field in {Field.NONE, Field.INTERLACED_TB, Field.INTERLACED_BT}:
+        """Write what the grabber delivers into a buffer, as `raw` would give it; return how many bytes that is."""
+        if self.format.field in _LINE_BY_LINE and self.format.pixel_format in formats.PACKED:
+            size = self.format.frame_bytes
             self._draw(memory[:size].reshape(self._frames[0].shape), sequence)
-        else:
-            memory[:size] = self.raw(sequence, field)
-        return size
+            return size
+        raw = self.raw(sequence, field)
+        memory[: len(raw)] = raw
+        return len(raw)
 
     def raw(self, sequence: int, field: Field = Field.NONE) -> Bytes:
         """Return the bytes the grabber delivers for a frame, or for its `field` when it delivers them apart."""
@@ -154,17 +161,43 @@ class Playback:
         top, bottom = frame[0::2], frame[1::2]
         match self.format.field:
             case Field.ALTERNATE:
-                return np.ascontiguousarray(bottom if field is Field.BOTTOM else top).reshape(-1)
+                return self._delivered(bottom if field is Field.BOTTOM else top)
             case Field.SEQ_TB:
-                return np.concatenate((top, bottom)).reshape(-1)
+                return self._one_below_the_other(top, bottom)
             case Field.SEQ_BT:
-                return np.concatenate((bottom, top)).reshape(-1)
+                return self._one_below_the_other(bottom, top)
             case _:
-                return frame.reshape(-1)
+                return self._delivered(frame)
 
     def truth(self, sequence: int) -> Bytes:
-        """Return a frame, woven, as (height, width, 3) RGB by float64 arithmetic, each chroma sample for its two pixels."""
-        return rgb_of(self.whole(sequence), self.format)
+        """Return a frame, woven, as (height, width, 3) RGB by float64 arithmetic, each chroma sample for all its pixels."""
+        frame = self.whole(sequence)
+        if self.format.pixel_format in formats.PACKED:
+            return rgb_of(frame, self.format)
+        is_interlaced = self.script.scan != "progressive"
+        field = Field.INTERLACED if is_interlaced else Field.NONE
+        woven = replace(self.format, height_px=len(frame), field=field)
+        return formats.truth(formats.delivered(frame, woven, is_two_fields=is_interlaced), woven)
+
+    def number(self, raw: Bytes) -> int:
+        """Read the number of a frame from its bytes as they were delivered, fields woven or one."""
+        fmt = self.format
+        if self.format.field is Field.ALTERNATE and len(raw) == 2 * fmt.frame_bytes:
+            fmt = replace(fmt, height_px=2 * fmt.height_px)
+        return number_of(formats.luma_of(raw, fmt))
+
+    def _delivered(self, frame: Bytes) -> Bytes:
+        return formats.delivered(frame, self.format, is_two_fields=self.format.field in _WOVEN)
+
+    def _one_below_the_other(self, first: Bytes, second: Bytes) -> Bytes:
+        """Both fields of a frame in one buffer: in each plane, all lines of the first, then those of the second."""
+        fields = [self._delivered(each) for each in (first, second)]
+        if self.format.pixel_format == "MJPG":
+            raise ValueError("no JPEG holds two fields one below the other")
+        sizes = [rows * row_bytes // 2 for rows, row_bytes in self.format.planes]
+        ends = np.cumsum(sizes)[:-1]
+        parts = [np.split(each, ends) for each in fields]
+        return np.concatenate([part for plane in zip(*parts, strict=True) for part in plane])
 
     def _draw(self, frame: Bytes, sequence: int) -> None:
         frame[:] = self._frames[sequence % len(self._frames)]
@@ -215,8 +248,8 @@ class Playback:
 
 
 def chroma_at(fmt: FrameFormat) -> int:
-    """Return where the chroma stands in each pair of bytes: UYVY 0, YUYV 1."""
-    return 0 if fmt.pixel_format == "UYVY" else 1
+    """Return where the chroma stands in each pair of bytes of what the scanner sends: YUYV 1, else UYVY 0."""
+    return 1 if fmt.pixel_format == "YUYV" else 0
 
 
 def block_px(width_px: int) -> int:
@@ -249,14 +282,10 @@ def pack(rgb: Bytes, fmt: FrameFormat) -> Bytes:
 
 def rgb_of(packed: Bytes, fmt: FrameFormat) -> Bytes:
     """Turn (height, 2 * width) YUYV or UYVY into (height, width, 3) RGB by float64 arithmetic: the reference for pixels."""
-    kr, kb = LUMA_WEIGHTS[fmt.matrix]
     chroma = chroma_at(fmt)
-    luma = (packed[:, 1 - chroma :: 2].astype(np.float64) - 16) * (255 / 219)
-    cb = (packed[:, chroma::4].astype(np.float64) - 128).repeat(2, axis=1) * (255 / 224)
-    cr = (packed[:, chroma + 2 :: 4].astype(np.float64) - 128).repeat(2, axis=1) * (255 / 224)
-    red, blue = luma + 2 * (1 - kr) * cr, luma + 2 * (1 - kb) * cb
-    green = (luma - kr * red - kb * blue) / (1 - kr - kb)
-    return np.clip(np.rint(np.stack((red, green, blue), axis=2)), 0, 255).astype(np.uint8)
+    luma = packed[:, 1 - chroma :: 2].astype(np.float64)
+    cb, cr = (packed[:, at::4].astype(np.float64).repeat(2, axis=1) for at in (chroma, chroma + 2))
+    return formats.rgb_of(luma, cb, cr, fmt.matrix)
 
 
 def _paired(chroma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

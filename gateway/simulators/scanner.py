@@ -5,6 +5,7 @@ A fault is a command, given by a test (`Scanner.do`) or written as a line into t
 
     drop N | error N | short N      the next N frames are lost, flagged as corrupt, or cut off
     half N                          the next N frames lose their second field (alternate only)
+    twice N                         the next N frames are delivered twice, under one sequence and time
     jump N | back MS                the sequence skips N with no time passing; the clock goes back, once and for good
     signal on | off | unlocked | wild        there, gone, without lock, out of range
     cable on | off                  is one plugged in
@@ -44,7 +45,7 @@ _SIGNALS: Final = {
     "cable on": Signal.LOCKED,
     "cable off": Signal.NO_CABLE,
 }
-_COUNTED: Final = {"drop": "d", "error": "e", "short": "s", "half": "h"}
+_COUNTED: Final = {"drop": "d", "error": "e", "short": "s", "half": "h", "twice": "t"}
 
 
 class Exposure(Struct, frozen=True, kw_only=True):
@@ -221,7 +222,8 @@ class Stream:
             captured_ns=due_ns - self.scanner.back_ns,
             fault=self._letter,
         )
-        self._filled.append((self._queued.popleft(), exposure))
+        for _ in range(2 if self._letter == "t" and len(self._queued) > 1 else 1):
+            self._filled.append((self._queued.popleft(), exposure))
 
     def _field(self, field: int) -> Field:
         fmt = self.playback.format

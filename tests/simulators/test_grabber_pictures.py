@@ -51,7 +51,7 @@ def test_a_script_says_what_the_grabber_delivers(words, format_words):
 
 @pytest.mark.parametrize(
     "words",
-    ["", "heart", "phantom,", "phantom,mjpeg", "phantom,721x576", "phantom,64x64", "phantom,0", "phantom,faults=x"],
+    ["", "heart", "phantom,", "phantom,mpeg", "phantom,721x576", "phantom,64x64", "phantom,0", "phantom,faults=x"],
 )
 def test_a_word_nobody_knows_is_refused(words):
     with pytest.raises(ValueError, match="no "):

@@ -1,0 +1,142 @@
+"""The connectors of a grabber to Inputs, and what stands on one to a Signal.
+
+Cheap enough to ask each second; what a driver has no notion of is never held against it. Follows the V4L2 documentation,
+"Video Inputs and Outputs", "Video Standards", "Digital Video (DV) Timings", and linux/v4l2-controls.h.
+"""
+
+from __future__ import annotations
+
+import errno
+from ctypes import c_int32, c_uint64
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.device import v4l2 as v
+from gateway.errors import DeviceError
+from gateway.model import Signal
+from gateway.profile import VideoInput
+
+_NOT_OFFERED: Final = {errno.ENOTTY, errno.ENODATA, errno.EINVAL}
+_NOT_SAID: Final = {*_NOT_OFFERED, errno.EBUSY}
+"""A decoder that may not look for another standard while it streams says EBUSY."""
+_SIGNALS: Final = {errno.ENOLINK: Signal.NO_SIGNAL, errno.ENOLCK: Signal.NO_LOCK, errno.ERANGE: Signal.OUT_OF_RANGE}
+_NO_SIGNAL: Final = v.V4L2_IN_ST_NO_POWER | v.V4L2_IN_ST_NO_SIGNAL
+_NO_LOCK: Final = v.V4L2_IN_ST_NO_H_LOCK | v.V4L2_IN_ST_NO_V_LOCK | v.V4L2_IN_ST_NO_STD_LOCK | v.V4L2_IN_ST_NO_SYNC
+
+
+class Input(Struct, frozen=True, kw_only=True):
+    """One connector of a grabber."""
+
+    index: int
+    name: str
+    has_timings: bool
+    has_standards: bool
+    status: int
+    place: int = 0
+    """Among the connectors with timings, from 0: its bit in V4L2_CID_DV_RX_POWER_PRESENT."""
+    is_alone: bool = True
+    """There is no other connector: its name tells nobody anything."""
+
+
+def inputs(node: v.Node) -> list[Input]:
+    """Return the connectors of a device (VIDIOC_ENUMINPUT); empty where the driver has no notion of them."""
+    found: list[v.v4l2_input] = []
+    offered = v.v4l2_input()
+    while is_offered(node, v.VIDIOC_ENUMINPUT, offered):
+        found.append(offered)
+        offered = v.v4l2_input(index=offered.index + 1)
+    digital = [each.index for each in found if each.capabilities & v.V4L2_IN_CAP_DV_TIMINGS]
+    return [
+        Input(
+            index=each.index,
+            name=each.name.decode("utf-8", "replace"),
+            has_timings=each.index in digital,
+            has_standards=bool(each.capabilities & v.V4L2_IN_CAP_STD),
+            status=each.status,
+            place=digital.index(each.index) if each.index in digital else 0,
+            is_alone=len(found) == 1,
+        )
+        for each in found
+    ]
+
+
+def choose_input(node: v.Node, device: str, wanted: VideoInput) -> Input | None:
+    """Select the input that the profile names, else the only one its connector's name fits, else leave what is selected."""
+    offered = inputs(node)
+    if not offered:
+        return None
+    current = c_int32()
+    node.ioctl(v.VIDIOC_G_INPUT, current)
+    chosen = _named(offered, wanted, device) or next(each for each in offered if each.index == current.value)
+    if chosen.index != current.value:
+        node.ioctl(v.VIDIOC_S_INPUT, c_int32(chosen.index))
+    return chosen
+
+
+def signal(node: v.Node, chosen: Input | None) -> Signal:
+    """Ask the driver what stands on the input: LOCKED, or what is missing."""
+    if chosen is None:
+        return Signal.LOCKED
+    if chosen.has_timings:
+        return _timings_signal(node, chosen)
+    status = v.v4l2_input(index=chosen.index)
+    node.ioctl(v.VIDIOC_ENUMINPUT, status)
+    if status.status & _NO_SIGNAL:
+        return Signal.NO_SIGNAL
+    if status.status & _NO_LOCK:
+        return Signal.NO_LOCK
+    return Signal.NO_SIGNAL if chosen.has_standards and standards(node) == v.V4L2_STD_UNKNOWN else Signal.LOCKED
+
+
+def standards(node: v.Node) -> int | None:
+    """Return the analogue standards that the decoder thinks possible (VIDIOC_QUERYSTD); None: it cannot tell, or not now."""
+    detected = c_uint64()
+    try:
+        node.ioctl(v.VIDIOC_QUERYSTD, detected)
+    except OSError as error:
+        if error.errno in _NOT_SAID:
+            return None
+        raise
+    return int(detected.value)
+
+
+def timings(node: v.Node) -> v.v4l2_dv_timings | None:
+    """Return the timings that arrive (VIDIOC_QUERY_DV_TIMINGS); None: the driver cannot tell. Raises OSError without a signal."""
+    found = v.v4l2_dv_timings()
+    return found if is_offered(node, v.VIDIOC_QUERY_DV_TIMINGS, found) else None
+
+
+def is_offered(node: v.Node, request: int, argument: v.Argument) -> bool:
+    """Do an ioctl that a driver may not have, or that ends a list."""
+    try:
+        node.ioctl(request, argument)
+    except OSError as error:
+        if error.errno in _NOT_OFFERED:
+            return False
+        raise
+    return True
+
+
+def _named(offered: list[Input], wanted: VideoInput, device: str) -> Input | None:
+    if wanted.input_name:
+        for each in offered:
+            if each.name.casefold() == wanted.input_name.casefold():
+                return each
+        names = ", ".join(each.name for each in offered)
+        raise DeviceError(device=device, problem=f"it has no input named {wanted.input_name}, only {names}")
+    fitting = [each for each in offered if wanted.connector in each.name.casefold()]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _timings_signal(node: v.Node, chosen: Input) -> Signal:
+    power = v.v4l2_control(id=v.V4L2_CID_DV_RX_POWER_PRESENT)
+    if is_offered(node, v.VIDIOC_G_CTRL, power) and not power.value >> chosen.place & 1:
+        return Signal.NO_CABLE
+    try:
+        timings(node)
+    except OSError as error:
+        if error.errno not in _SIGNALS:
+            raise
+        return _SIGNALS[error.errno]
+    return Signal.LOCKED
