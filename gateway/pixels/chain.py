@@ -47,6 +47,8 @@ class Chain(Struct, frozen=True, kw_only=True, eq=False):
     """The least that a raw buffer must hold."""
     pixel_aspect: tuple[int, int]
     """Height to width of one pixel: what an object says, and what a screen needs."""
+    bits_stored: int = 8
+    """8; else the picture is grey, (rows, columns) uint16, and this many of the bits are used."""
     _recipe: PixelChain
     _matrix: Matrix
     _at: npt.NDArray[np.int64]

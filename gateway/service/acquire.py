@@ -23,9 +23,10 @@ from gateway.errors import DeviceError, ExamError, GatewayError, NoPictureThen
 from gateway.model import CaptureKind, CaptureState, RequestKind
 from gateway.pixels import chain as chains
 from gateway.pixels import codecs, unload, warm
-from gateway.service import compose, log, notify, recording
+from gateway.service import closing, compose, encoding, log, notify, picture
 from gateway.service.bell import ring
-from gateway.service.recording import Plan, Recording, Station
+from gateway.service.closing import Station
+from gateway.service.recording import Plan, Recording
 from gateway.simulators import grabber as simulated
 from gateway.source.ring import Ended, Wait
 from gateway.source.video import FormatEdge, FrameLost, SignalEdge, Source
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from gateway.pixels.chain import Chain
     from gateway.profile import ModalityProfile
     from gateway.service.bell import Bell
-    from gateway.service.recording import Pixels
+    from gateway.service.encoding import Encoder, Pixels, Stored
     from gateway.source.ring import Reader, Shot
     from gateway.spool.spool import Spool
 
@@ -59,6 +60,7 @@ PICTURE_S: Final = 1.0
 MEND_S: Final = 10.0
 END_S: Final = 30.0
 COLOUR_DIMENSIONS: Final = 3
+BYTE_BITS: Final = 8
 SIMULATOR: Final = "simulator:"
 
 
@@ -69,7 +71,7 @@ def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Eve
     box = compose.Box(site=site, spool=spool, clock=clock)
     station = Station(name=name, box=box, logger=log.of(f"acquire@{name}"))
     acquire = Acquire(station)
-    recording.rescue(station, acquire.profile_of)
+    closing.rescue(station, acquire.profile_of)
     threads = [threading.Thread(target=work, args=(stop,), daemon=True) for work in acquire.works]
     for thread in threads:
         thread.start()
@@ -160,7 +162,7 @@ class Acquire:
         """Keep what could not be kept before: a recording that found the disk full, here or in a process that died."""
         while not stop.wait(MEND_S):
             try:
-                recording.rescue(self._station, self.profile_of)
+                closing.rescue(self._station, self.profile_of)
             except GatewayError as error:
                 self._station.logger.warning("%s", error, extra={"CODE": error.code})
             for each in [each for each in self._recordings if not each.is_alive()]:
@@ -188,21 +190,20 @@ class Acquire:
     def _still(self, request: Request) -> None:
         step = self._box.spool.exams.get(request.exam_id)
         shot = self._wait_for(lambda: self._source.frame_at(request.pressed_ns))
-        pixels = self._chain(shot.frame.format, step.profile)
-        picture = self._run(pixels, shot)
-        is_grey = pixels.is_grey(picture)
-        stored = pixels.to_grey(picture) if is_grey else picture
+        encoder = self._encoder(shot.frame.format, step.profile)
+        pixels = self._run(encoder, shot)
+        stored = encoder.kept(shot.frame) or encoder.encoded(pixels, shot.frame)
         plan = Plan(
             step=step,
             capture=self._begin(step, CaptureKind.STILL, shot.frame.captured_ns),
             profile=self.profile_of(step.profile),
             format=shot.frame.format,
-            pixels=pixels,
+            encoder=encoder,
         )
-        self._keep(request, plan, stored, is_grey=is_grey)
-        self._thumbnail(plan, stored)
+        self._keep(request, plan, stored)
+        self._thumbnail(plan, pixels)
 
-    def _keep(self, request: Request, plan: Plan, stored: Pixels, *, is_grey: bool) -> None:
+    def _keep(self, request: Request, plan: Plan, stored: Stored) -> None:
         """Make the still durable, its capture complete and its press answered, in one transaction."""
         spool, profile = self._box.spool, plan.profile
 
@@ -217,21 +218,19 @@ class Acquire:
             object=profile.object,
             captured_ns=plan.capture.started_ns,
         )
-        picture = recording.picture_of(plan.pixels, plan.format, profile, is_grey=is_grey)
-        frame = codecs.encode(stored, profile.object.compression)
+        made = picture.of_one(plan.encoder, plan.format, stored)
         try:
-            compose.store_picture(self._box, segment, picture, [frame], also=answered)
+            compose.store_picture(self._box, segment, made, [stored.data], also=answered)
         except GatewayError as error:
             spool.captures.set_state(plan.step.exam_id, plan.capture.number, CaptureState.LOST, str(error))
             raise
 
-    def _run(self, pixels: Chain, shot: Shot) -> Pixels:
+    def _run(self, encoder: Encoder, shot: Shot) -> Pixels:
         """Run the chain on one picture; an interlaced one may look at its neighbours."""
-        if not pixels.is_interlaced:
-            return pixels.run(None, shot.frame.data, None)
+        if not encoder.chain.is_interlaced:
+            return encoder.pixels(None, shot.frame, None)
         near = self._wait_for(lambda: self._source.neighbours(shot))
-        before, after = near.previous, near.following
-        return pixels.run(before.data if before else None, shot.frame.data, after.data if after else None)
+        return encoder.pixels(near.previous, shot.frame, near.following)
 
     def _start_cine(self, request: Request) -> None:
         if self._recording() is not None:
@@ -259,7 +258,7 @@ class Acquire:
             capture=self._begin(step, kind, first.frame.captured_ns),
             profile=self.profile_of(step.profile),
             format=reader.format,
-            pixels=self._chain(reader.format, step.profile),
+            encoder=self._encoder(reader.format, step.profile),
         )
         made = Recording(self._station, plan, chained((first,), reader), reader, self._thumbnail)
         self._recordings.append(made)
@@ -299,6 +298,9 @@ class Acquire:
             self._chains[key] = chains.build(fmt, found.chain, top_field_first=found.input.top_field_first)
         return self._chains[key]
 
+    def _encoder(self, fmt: FrameFormat, profile: str) -> Encoder:
+        return encoding.encoder(self._chain(fmt, profile), fmt, self.profile_of(profile))
+
     def _wait_for(self, look: Callable[[], T | Wait]) -> T:
         """Look until the answer is there; a picture that does not come within a second does not come."""
         until = time.monotonic() + PICTURE_S
@@ -330,8 +332,11 @@ class Acquire:
     def _thumbnail(self, plan: Plan, pixels: Pixels) -> None:
         """Write the small picture that the panel shows; no capture is lost for the want of one."""
         path = self._box.spool.thumbnail_path(plan.step.exam_id, plan.capture.number)
-        picture = pixels if pixels.ndim == COLOUR_DIMENSIONS else pixels[..., None]
-        small = codecs.jpeg(chains.shrink(picture, THUMBNAIL_COLUMNS, plan.pixels.pixel_aspect), PREVIEW_QUALITY)
+        chain = plan.encoder.chain
+        seen = pixels if pixels.ndim == COLOUR_DIMENSIONS else pixels[..., None]
+        if chain.bits_stored > BYTE_BITS:
+            seen = (seen >> (chain.bits_stored - BYTE_BITS)).astype("uint8")
+        small = codecs.jpeg(chains.shrink(seen, THUMBNAIL_COLUMNS, chain.pixel_aspect), PREVIEW_QUALITY)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(small)

@@ -241,6 +241,16 @@ class Reader:
         """What its pictures hold."""
         return self._ring.format
 
+    @property
+    def capacity(self) -> int:
+        """How many pictures its ring holds."""
+        return self._ring.capacity
+
+    @property
+    def room(self) -> int:
+        """How many pictures may still come before the next to be read is overwritten; 0 or less: it is gone."""
+        return self._ring.capacity - (self._ring.count - self._next)
+
     def stop(self, until_ns: int) -> None:
         """End with the last picture captured at or before `until_ns`; callable from any thread."""
         self._until_ns = until_ns

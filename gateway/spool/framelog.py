@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -29,7 +29,7 @@ _MAGIC = b"GWFRAME1"
 _HEAD = struct.Struct("<8sI")
 _FRAME = struct.Struct("<IQI")
 _CRC = struct.Struct("<I")
-_WHOLE, _END = 1, 2
+_WHOLE, _END, _OVERRUN = 1, 2, 4
 _LONGEST_HEADER = 1 << 20
 
 
@@ -46,8 +46,10 @@ class FrameLogHeader(Struct, frozen=True, kw_only=True):
     boot_id: str
     picture: Picture | None = None
     """What the frames are, when they are stored as they came out of the pixel chain (frame count and times not yet)."""
+    grey_steps: tuple[str, ...] = ()
+    """What was done to the pictures, where all of them turn out to be truly grey."""
     format: FrameFormat | None = None
-    """What the frames are, when they are stored as they came from the grabber."""
+    """What the grabber delivered."""
     notes: dict[str, str] = {}
 
 
@@ -56,7 +58,9 @@ class Tally(Struct, frozen=True):
 
     frames: int
     faulty: int
-    """Frames that came damaged, or not at all, while it recorded: recorded, never padded."""
+    """Frames that came damaged, or not at all, before the last whole one: recorded, never padded."""
+    overrun: int
+    """Those of them that came, and were gone before the recorder had its turn."""
     payload_bytes: int
     first_ns: int
     last_ns: int
@@ -99,13 +103,16 @@ class FrameLog:
         """Return the header and (captured_ns, bytes) of every whole frame; raises SpoolError when there is no header."""
         return read_header(path), _whole_frames(path)
 
-    def append(self, frame: bytes | memoryview, captured_ns: int, *, is_whole: bool = True) -> None:
-        """Add a frame; `is_whole=False` records that one came damaged or not at all. Raises DiskFull, and keeps the rest."""
+    def append(self, frame: bytes | memoryview, captured_ns: int) -> None:
+        """Add a whole frame. Raises DiskFull, and keeps the rest."""
         view = memoryview(frame).cast("B")
-        self._add(view, captured_ns, _WHOLE if is_whole else 0)
-        if is_whole:
-            self.frames += 1
-            self.payload_bytes += view.nbytes
+        self._add(view, captured_ns, _WHOLE)
+        self.frames += 1
+        self.payload_bytes += view.nbytes
+
+    def miss(self, captured_ns: int, *, is_overrun: bool = False) -> None:
+        """Record that a frame before this moment came damaged or not at all, or (`is_overrun`) was not taken in time."""
+        self._add(memoryview(b""), captured_ns, _OVERRUN if is_overrun else 0)
 
     @property
     def reserved_bytes(self) -> int:
@@ -161,20 +168,24 @@ def has_begun(path: Path) -> bool:
     return length > _HEAD.size and (magic != _MAGIC or length > _HEAD.size + size + _CRC.size)
 
 
-def tally(path: Path) -> Tally:
-    """Count what a log holds, in one pass, without keeping a frame."""
-    frames = faulty = payload = first = last = 0
+def tally(path: Path, look: Callable[[int, bytes], object] = lambda _ns, _frame: None) -> Tally:
+    """Count what a log holds, in one pass, without keeping a frame; `look` is shown each whole one, with its time."""
+    frames = faulty = overrun = payload = first = last = 0
+    gap = gap_overrun = 0  # what was missed since the last whole frame, and counts once another follows
     is_closed = False
     for captured_ns, flags, frame in _records(path):
         if flags & _END:
             is_closed = True
         elif flags & _WHOLE:
             frames += 1
+            faulty, overrun, gap, gap_overrun = faulty + gap, overrun + gap_overrun, 0, 0
             payload += len(frame)
             first, last = first or captured_ns, captured_ns
+            look(captured_ns, frame)
         else:
-            faulty += 1
-    return Tally(frames, faulty, payload, first, last, is_closed)
+            gap += 1
+            gap_overrun += bool(flags & _OVERRUN)
+    return Tally(frames, faulty, overrun, payload, first, last, is_closed)
 
 
 def is_recording(path: Path) -> bool:

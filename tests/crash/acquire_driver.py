@@ -2,7 +2,7 @@
 
 `python -m tests.crash.acquire_driver FOLDER (steps|moments) KILLS SEED`. One store lives through all kills. Each child is a
 whole acquire with a simulated scanner: it presses, records, and tells its parent through a pipe what was acknowledged. Then
-a process runs `recording.rescue` (and is killed itself, now and then), and the parent holds the store to every word. A step
+a process runs `closing.rescue` (and is killed itself, now and then), and the parent holds the store to every word. A step
 is named by the system call or statement and by who makes it; the steps of a life that nobody ends are the list to kill at.
 """
 
@@ -33,7 +33,7 @@ from gateway.errors import SpoolError
 from gateway.model import CaptureKind, CaptureState, RequestKind, RequestState
 from gateway.pixels import chain
 from gateway.profile import modality
-from gateway.service import recording
+from gateway.service import closing, recording
 from gateway.service.acquire import Acquire
 from gateway.service.compose import Box
 from gateway.simulators.pictures import Playback, parse
@@ -141,11 +141,11 @@ def acquire(folder: Path, rounds: int, at: str, nth: int, tell) -> None:
 def rescue(folder: Path, _rounds: int, at: str, nth: int, tell) -> None:
     site, clock = site_of(folder, SCRIPT), SystemClock()
     with Spool.open(site.data, clock) as spool:
-        place = recording.Station(
+        place = closing.Station(
             name=NAME, box=Box(site=site, spool=spool, clock=clock), logger=logging.getLogger("rescue")
         )
         passed = watch_steps(at, nth)
-        recording.rescue(place, Acquire(place).profile_of)
+        closing.rescue(place, Acquire(place).profile_of)
         spool.recover()
     for each in passed:
         tell(f"step {each}\n".encode())

@@ -23,10 +23,10 @@ from gateway.model import (
     RequestKind,
     Signal,
 )
-from gateway.service import recording
+from gateway.service import closing
 from gateway.service.acquire import Acquire
+from gateway.service.closing import Station as Place
 from gateway.service.compose import Box
-from gateway.service.recording import Station as Place
 from gateway.simulators import viewer
 from gateway.simulators.pictures import number_of
 from gateway.spool import live
@@ -76,7 +76,7 @@ class Room:
             name=NAME, box=Box(site=self.site, spool=self.spool, clock=self.clock), logger=logging.getLogger("t")
         )
         self.acquire = Acquire(place)
-        self.rescued = recording.rescue(place, self.acquire.profile_of)
+        self.rescued = closing.rescue(place, self.acquire.profile_of)
         self.thread = threading.Thread(target=self.acquire.watch, args=(self.stop,), daemon=True)
         self.thread.start()
         self.until(lambda: self.signal() is Signal.STREAMING)

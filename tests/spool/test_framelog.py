@@ -33,14 +33,15 @@ def test_frames_come_back_as_they_went(tmp_path):
     log = FrameLog.create(tmp_path / "a.log", HEADER)
     log.append(b"one", 10)
     log.append(memoryview(b"twotwo").cast("B", (2, 3)), 20)
-    log.append(b"", 25, is_whole=False)
+    log.miss(25)
+    log.miss(26, is_overrun=True)
     log.append(b"", 30)
     assert (log.frames, log.payload_bytes) == (3, 9)
     log.close()
     header, frames = FrameLog.read(tmp_path / "a.log")
     assert header == HEADER
     assert list(frames) == [(10, b"one"), (20, b"twotwo"), (30, b"")]
-    assert tally(tmp_path / "a.log") == framelog.Tally(3, 1, 9, 10, 30, is_closed=True)
+    assert tally(tmp_path / "a.log") == framelog.Tally(3, 2, 1, 9, 10, 30, is_closed=True)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
