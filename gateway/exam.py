@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 PRESS_LIVES_NS = 5_000_000_000
 """A press that no one has taken by then is MISSED: the picture the person saw is no longer meant."""
 
+CORRECTED = "its patient was corrected"
+"""Why an object is not sent any more, as its Deliveries say it."""
+
 _UNSENT = frozenset({DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.FAILED})
 
 
@@ -102,14 +105,42 @@ def identify(
     The keeper then rewrites the header of every held object; none is released before that. Raises ExamError when
     something of the exam has already left under the old identity.
     """
-    who = scheduled.patient if scheduled else patient
-    if who is None:
-        raise ExamError(problem="neither a worklist item nor a patient was given")
+    who = _who(patient, scheduled)
     with spool.transaction():
         if spool.exams.has_left(exam_id):
             raise ExamError(problem="images of it have already left under the former name")
         step = spool.exams.identify(exam_id, who, scheduled)
         spool.history.add(f"exam {exam_id}", "identified", text=_how(step), by=operator)
+    return step
+
+
+def correct(
+    spool: Spool,
+    exam_id: UUID,
+    *,
+    patient: Patient | None = None,
+    scheduled: ScheduledStep | None = None,
+    operator: str = "",
+) -> PerformedStep:
+    """Correct a wrong patient after release (law 2): another study, and for what has left a new UID and a rejection note.
+
+    What waits, or was not tried yet, is held and rewritten under its own UID; of what has left, nothing more is sent. The
+    keeper then makes the corrected copies and the notes. When nothing has left after all, this is `identify`. Raises
+    ExamError when `operator` names nobody, and when something is no longer kept here, so that no copy could be made.
+    """
+    who = _who(patient, scheduled)
+    with spool.transaction():
+        for capture in spool.captures.of_exam(exam_id):
+            if capture.state is not CaptureState.DISCARDED:
+                _stop(spool, capture, operator)
+        if not spool.exams.has_left(exam_id):
+            return identify(spool, exam_id, patient=patient, scheduled=scheduled, operator=operator)
+        if not operator:
+            raise ExamError(problem="only a named person may correct what has left")
+        step = spool.exams.correct(exam_id, who, scheduled, operator)
+        if not all(spool.instances.is_here(each.sop_instance_uid) for each in spool.instances.uncorrected(exam_id)):
+            raise ExamError(problem="some of its images are no longer kept on this box")
+        spool.history.add(f"exam {exam_id}", "corrected after it had left", text=_how(step), by=operator)
     return step
 
 
@@ -152,7 +183,7 @@ def keep(spool: Spool, clock: Clock, instance: Instance, site: Site) -> None:
             owed,
             hold=True,
             release_at_ns=_release_at(spool, clock, instance.exam_id, site.release),
-            commitment=[name for name in owed if site.destination[name].is_commitment_required],
+            commitment=commitment(site, owed),
         )
 
 
@@ -205,13 +236,23 @@ def undo(spool: Spool, exam_id: UUID, number: int, *, by: str = "") -> None:
 
 def withdraw(spool: Spool, capture: Capture, by: str) -> list[Delivery]:
     """Cancel what has not been sent of a capture, and is not being sent; return all its Deliveries as they are then."""
-    payloads = [instance.sop_instance_uid for instance in spool.instances.of_capture(capture.exam_id, capture.number)]
+    instances = spool.instances.of_capture(capture.exam_id, capture.number)
     with spool.transaction():
-        for payload in payloads:
-            for delivery in spool.deliveries.of_payload(payload):
-                if delivery.state in _UNSENT:
-                    spool.deliveries.apply(delivery.delivery_id, "cancel", text="discarded", by=by)
-        return [delivery for payload in payloads for delivery in spool.deliveries.of_payload(payload)]
+        return [
+            delivery
+            for instance in instances
+            if not instance.is_rejected
+            for delivery in take_back(spool, instance, by, why="discarded")
+        ]
+
+
+def take_back(spool: Spool, instance: Instance, by: str, *, why: str) -> list[Delivery]:
+    """Cancel what has not been sent of an object, and is not being sent; return all its Deliveries as they are then."""
+    with spool.transaction():
+        for delivery in spool.deliveries.of_payload(instance.sop_instance_uid):
+            if delivery.state in _UNSENT:
+                spool.deliveries.apply(delivery.delivery_id, "cancel", text=why, by=by)
+        return spool.deliveries.of_payload(instance.sop_instance_uid)
 
 
 def destinations(site: Site, modality: str) -> list[str]:
@@ -221,6 +262,28 @@ def destinations(site: Site, modality: str) -> list[str]:
         for name, destination in site.destination.items()
         if not destination.modalities or modality in destination.modalities
     ]
+
+
+def commitment(site: Site, names: list[str]) -> list[str]:
+    """Return those destinations that must also answer for the safety of what they receive."""
+    return [name for name in names if name in site.destination and site.destination[name].is_commitment_required]
+
+
+def _who(patient: Patient | None, scheduled: ScheduledStep | None) -> Patient:
+    who = scheduled.patient if scheduled else patient
+    if who is None:
+        raise ExamError(problem="neither a worklist item nor a patient was given")
+    return who
+
+
+def _stop(spool: Spool, capture: Capture, by: str) -> None:
+    """Let nothing of a capture leave under an identity that is being corrected."""
+    for instance in spool.instances.of_capture(capture.exam_id, capture.number):
+        deliveries = spool.deliveries.of_payload(instance.sop_instance_uid)
+        if any(delivery.attempts for delivery in deliveries):
+            take_back(spool, instance, by, why=CORRECTED)
+        else:
+            spool.deliveries.wait_again(instance.sop_instance_uid)
 
 
 def _end(spool: Spool, clock: Clock, exam_id: UUID, status: StepStatus, reason: str, operator: str) -> PerformedStep:

@@ -1,13 +1,14 @@
-"""Objects of ours that were discarded after they had left to a rejection note: a Key Object Selection that names them.
+"""Objects of ours that were discarded, or replaced, after they had left to a rejection note: a Key Object Selection of them.
 
 A PACS that follows IHE Imaging Object Change Management hides what the note names; nothing is deleted by it. The note
-stands in the study of what it names, and says who discarded it. PS3.3 A.35.4, C.17.6; PS3.16 TID 2010, CID 7010.
+stands in the study of what it names, and says why, and by whom. PS3.3 A.35.4, C.17.6; PS3.16 TID 2010, CID 7010.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
 from pydicom.dataset import Dataset
 
 from gateway.errors import ObjectInvalid
@@ -17,22 +18,40 @@ from gateway.objects import words as words_
 from gateway.objects.attributes import dataset, merged
 from gateway.objects.words import Sink, Words, Written, check_times
 
-REJECTED = Code("113001", "DCM", "Rejected for Quality Reasons")
-DESCRIPTION = "Discarded at the modality after it had been sent."
 _CONTEXT = "HAS OBS CONTEXT"
 
 
-def write(sink: Sink, words: Words, rejected: Sequence[Instance], *, by: str = "") -> Written:
-    """Write one note (1.2.840.10008.5.1.4.1.1.88.59), Explicit VR Little Endian; `by` is who discarded, where known.
+class Reason(Struct, frozen=True):
+    """Why something is rejected: the title of the note (CID 7010), and a sentence for whoever reads it."""
+
+    title: Code
+    description: str
+
+
+DISCARDED = Reason(
+    Code("113001", "DCM", "Rejected for Quality Reasons"), "Discarded at the modality after it had been sent."
+)
+WRONG_ENTRY = Reason(
+    Code("113038", "DCM", "Incorrect Modality Worklist Entry"),
+    "Sent under a wrong worklist entry. Corrected copies have been sent.",
+)
+WRONG_PATIENT = Reason(
+    Code("113037", "DCM", "Rejected for Patient Safety Reasons"),
+    "Sent under a wrong patient identity. Corrected copies have been sent.",
+)
+
+
+def write(sink: Sink, words: Words, rejected: Sequence[Instance], *, by: str = "", why: Reason = DISCARDED) -> Written:
+    """Write one note (1.2.840.10008.5.1.4.1.1.88.59), Explicit VR Little Endian; `by` is who rejected, where known.
 
     Raises ClockUntrusted for a date before this software was made, ObjectInvalid when nothing is rejected. Follows PS3.3
     A.35.4.
     """
     check_times(words)
-    return encode.write(sink, compose(words, rejected, by), encode.EXPLICIT_LITTLE)
+    return encode.write(sink, compose(words, rejected, by, why), encode.EXPLICIT_LITTLE)
 
 
-def compose(words: Words, rejected: Sequence[Instance], by: str = "") -> Dataset:
+def compose(words: Words, rejected: Sequence[Instance], by: str = "", why: Reason = DISCARDED) -> Dataset:
     """Return the whole data set of the note."""
     if not rejected:
         raise ObjectInvalid(problem="there is no object to reject")
@@ -41,7 +60,7 @@ def compose(words: Words, rejected: Sequence[Instance], by: str = "") -> Dataset
         [
             *(module(words) for module in iod.of_words),
             key_object_document(words, rejected),
-            sr_document_content(words, rejected, by),
+            sr_document_content(words, rejected, by, why),
             modules.sop_common(words, iod.sop_class_uid),
         ]
     )
@@ -58,20 +77,20 @@ def key_object_document(words: Words, rejected: Sequence[Instance]) -> Dataset:
     )
 
 
-def sr_document_content(words: Words, rejected: Sequence[Instance], by: str) -> Dataset:
+def sr_document_content(words: Words, rejected: Sequence[Instance], by: str, why: Reason = DISCARDED) -> Dataset:
     """C.17.3: the tree. TID 2010 > language (1204), person observer (1003), description, what is rejected."""
     items = [
         content.language(),
         *_observer(by),
-        content.text("CONTAINS", Code("113012", "DCM", "Key Object Description"), _description(words)),
+        content.text("CONTAINS", Code("113012", "DCM", "Key Object Description"), _description(words, why)),
         *(_reference(instance) for instance in rejected),
     ]
     template = dataset(MappingResource="DCMR", TemplateIdentifier="2010")
-    return merged([content.container(REJECTED, items), dataset(ContentTemplateSequence=template)])
+    return merged([content.container(why.title, items), dataset(ContentTemplateSequence=template)])
 
 
 def _study(words: Words, rejected: Sequence[Instance]) -> Dataset:
-    """Table C.17-3, Hierarchical SOP Instance Reference: all of them are of the exam's one study."""
+    """Table C.17-3, Hierarchical SOP Instance Reference: all of them are of one study, the exam's as it was."""
     series = dict.fromkeys(instance.series_instance_uid for instance in rejected)
     return dataset(
         StudyInstanceUID=words.exam.study_instance_uid,
@@ -98,8 +117,8 @@ def _observer(by: str) -> list[Dataset]:
     ]
 
 
-def _description(words: Words) -> str:
-    return "\r\n".join((DESCRIPTION, *modules.comments(words)))
+def _description(words: Words, why: Reason) -> str:
+    return "\r\n".join((why.description, *modules.comments(words)))
 
 
 def _reference(instance: Instance) -> Dataset:

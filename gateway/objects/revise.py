@@ -1,7 +1,7 @@
 """An object of ours and the true identity of its patient to the same object with a new header: its pixels are copied.
 
-Law 2: the SOP Instance UID stays, pixel data stays byte for byte, and the object says what its header said before:
-OriginalAttributesSequence, PS3.3 C.12.1.1.9.
+Law 2: pixel data stays byte for byte, and the object says what its header said before: OriginalAttributesSequence, PS3.3
+C.12.1.1.9. The SOP Instance UID stays too, until something has left: then a corrected copy has another.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from gateway.objects.words import Sink, Words, Written, check_times
 
 # fmt: off
 IDENTITY = (
+    # SOP Common: of a corrected copy
+    "SOPInstanceUID",
     # Patient, Patient Study
     "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientComments", "PatientWeight",
     "MedicalAlerts", "Allergies", "PregnancyStatus", "AdmissionID",
@@ -36,20 +38,21 @@ IDENTITY = (
     "TimezoneOffsetFromUTC", "ImageComments",
 )
 # fmt: on
-"""The attributes that a revision may change: who, for which order, and when."""
+"""The attributes that a revision may change: which object, who, for which order, and when."""
 
 
-def write(source: Path, sink: Sink, words: Words, *, modified_at: datetime) -> Written:
+def write(source: Path, sink: Sink, words: Words, *, modified_at: datetime, replaces: str = "") -> Written:
     """Write the object at `source` again, with the identity and times of `words`; all else as it was.
 
-    `modified_at` is when the identity was given or corrected. Raises ObjectInvalid when `words` are another object's or it
+    `modified_at` is when the identity was given or corrected. `replaces` is the SOP Instance UID of `source` when that has
+    left, and `words` give its corrected copy another. Raises ObjectInvalid when `words` are another object's or it
     is not one of ours, ClockUntrusted for a date before this software was made, NotDicom. Follows PS3.3 C.12.1.1.9.
     """
     check_times(words)
     with part10.open_file(source) as file:
         ds = file.header
         with broken.named():
-            if str(ds.get("SOPInstanceUID")) != words.sop_instance_uid:
+            if str(ds.get("SOPInstanceUID")) != (replaces or words.sop_instance_uid):
                 raise ObjectInvalid(problem="a header can only be rewritten for the same SOP Instance UID")
             _apply(ds, _identity(ds, words), words, modified_at)
         return encode.write(sink, ds, file.transfer_syntax_uid, file.tail())

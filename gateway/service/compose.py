@@ -76,7 +76,7 @@ def words(site: Site, segment: Segment) -> Words:
         object=segment.object,
         station=site.station,
         sop_instance_uid=uids.instance(step.exam_id, kind, number, segment.number),
-        series_instance_uid=uids.series(step.exam_id, "image" if kind == "cine" else kind),
+        series_instance_uid=uids.series(step.exam_id, "image" if kind == "cine" else kind, step.corrected),
         series_number=SERIES[kind],
         instance_number=number if segment.number == 0 else number * SEGMENT_NUMBERS + segment.number,
         captured_at=_captured_at(segment),
@@ -105,6 +105,20 @@ def store_readings(
     says = words(box.site, segment)
     wrote = _Wrote(lambda sink: sr.write(sink, says, observations), "SR", 1)
     return _store(box, segment, says, wrote, 0, also)
+
+
+def of_instance(box: Box, instance: Instance, step: PerformedStep) -> Segment:
+    """Return the segment that an object of ours is, with the words of its exam as `step` says them."""
+    capture = box.spool.captures.get(step.exam_id, instance.capture)
+    equipment, kind = origin(box, step, capture.source, is_reading=capture.kind is CaptureKind.READING)
+    return Segment(
+        step=step,
+        capture=capture,
+        equipment=equipment,
+        object=kind,
+        captured_ns=instance.captured_ns,
+        number=instance.segment,
+    )
 
 
 def origin(box: Box, step: PerformedStep, source: str, *, is_reading: bool) -> tuple[Equipment, ObjectKind]:

@@ -1,4 +1,4 @@
-"""keeper: puts right what the dead left, releases what may leave, rewrites headers, rejects, purges, checkpoints, asks the RIS.
+"""keeper: puts right what the dead left, releases, rewrites headers, corrects, rejects, purges, checkpoints, asks the RIS.
 
 The only service that checkpoints. Each task is a function of its own with its own pace; one that fails is said and tried
 again later, and never keeps the others from theirs. The RIS is asked in a thread of its own: one that does not answer
@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway import config
 from gateway.errors import BlobCorrupt, BlobMissing, GatewayError, PeerError
-from gateway.model import CaptureKind
 from gateway.objects import revise
-from gateway.service import log, notify, rejection, unit
+from gateway.service import correction, log, notify, rejection, unit
 from gateway.service.bell import ring
-from gateway.service.compose import Box, Segment, origin, words
+from gateway.service.compose import Box, of_instance, words
 from gateway.source import worklist
 from gateway.spool.instances import payload_of
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
     from gateway.clock import Clock
     from gateway.config import Site
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 RELEASE_S: Final = 1.0
 IDENTITY_S: Final = 1.0
+CORRECT_S: Final = 1.0
 REJECT_S: Final = 1.0
 CHECKPOINT_S: Final = 5.0
 TAKE_BACK_S: Final = 5.0
@@ -133,23 +135,17 @@ def bring_up_to_date(box: Box) -> None:
         raise failed[0]
 
 
-def reject(box: Box) -> None:
-    """Write the rejection notes that are owed for captures discarded after they had left, and let them follow.
+def correct(box: Box) -> None:
+    """Make the corrected copies that are owed, and the notes that reject what they replace, and let them leave.
 
-    One that cannot be written is shown and tried again, and keeps none of the others from it; raises the first such error.
+    What cannot be made is shown and tried again, and keeps no other exam from it; raises the first such error.
     """
-    failed: list[GatewayError] = []
-    for owed in box.spool.captures.notes_owed():
-        try:
-            written = rejection.pay(box, owed, _now_of(box, box.spool.exams.get(owed.exam_id)))
-        except GatewayError as error:
-            box.spool.troubles.add(f"exam {owed.exam_id}", error)
-            failed.append(error)
-        else:
-            if written is not None:
-                ring(box.site.run, "forward")
-    if failed:
-        raise failed[0]
+    _pay_each(box, [(exam_id, partial(correction.pay, box, exam_id)) for exam_id in box.spool.exams.corrections_owed()])
+
+
+def reject(box: Box) -> None:
+    """Write the rejection notes that are owed for captures discarded after they had left, and let them follow; as above."""
+    _pay_each(box, [(owed.exam_id, partial(rejection.pay, box, owed)) for owed in box.spool.captures.notes_owed()])
 
 
 def checkpoint(box: Box) -> None:
@@ -236,6 +232,7 @@ def _tasks() -> list[Task]:
     return [
         Task("release", RELEASE_S, release),
         Task("identity", IDENTITY_S, bring_up_to_date),
+        Task("correction", CORRECT_S, correct),
         Task("rejection", REJECT_S, reject),
         Task("checkpoint", CHECKPOINT_S, checkpoint),
         Task("clock", CLOCK_S, watch_clock),
@@ -244,6 +241,21 @@ def _tasks() -> list[Task]:
         Task("time", NOTE_S, note_time),
         Task("purge", PURGE_S, purge),
     ]
+
+
+def _pay_each(box: Box, debts: Iterable[tuple[UUID, Callable[[datetime], bool]]]) -> None:
+    failed: list[GatewayError] = []
+    for exam_id, pay in debts:
+        try:
+            is_paid = pay(_now_of(box, box.spool.exams.get(exam_id)))
+        except GatewayError as error:
+            box.spool.troubles.add(f"exam {exam_id}", error)
+            failed.append(error)
+        else:
+            if is_paid:
+                ring(box.site.run, "forward")
+    if failed:
+        raise failed[0]
 
 
 def _rewrite(box: Box, instance: Instance) -> None:
@@ -257,11 +269,14 @@ def _rewrite(box: Box, instance: Instance) -> None:
     if step.clock_doubt:
         return
     box.spool.blobs.verify(instance.blob)
+    says = structs.replace(
+        words(box.site, of_instance(box, instance, step)), sop_instance_uid=instance.sop_instance_uid
+    )
     with box.spool.blobs.part(instance.size_bytes, is_urgent=True) as part:
         written = revise.write(
             box.spool.blobs.path(instance.blob),
             part,
-            words(box.site, _segment(box, instance, step)),
+            says,
             modified_at=_now_of(box, step),
         )
         blob, size_bytes = part.commit()
@@ -273,6 +288,7 @@ def _rewrite(box: Box, instance: Instance) -> None:
             data_digest=written.data_digest,
             what="identified, or its time confirmed",
             study_instance_uid=step.study_instance_uid,
+            series_instance_uid=says.series_instance_uid,
         )
 
 
@@ -284,16 +300,3 @@ def _now_of(box: Box, step: PerformedStep) -> datetime:
     if step.boot_id != box.clock.boot_id():
         return max(now, step.started_at)
     return step.started_at + timedelta(microseconds=(box.clock.monotonic_ns() - step.started_ns) // 1000)
-
-
-def _segment(box: Box, instance: Instance, step: PerformedStep) -> Segment:
-    capture = box.spool.captures.get(step.exam_id, instance.capture)
-    equipment, kind = origin(box, step, capture.source, is_reading=capture.kind is CaptureKind.READING)
-    return Segment(
-        step=step,
-        capture=capture,
-        equipment=equipment,
-        object=kind,
-        captured_ns=instance.captured_ns,
-        number=instance.segment,
-    )

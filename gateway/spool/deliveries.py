@@ -296,6 +296,8 @@ class Deliveries:
     def _check(self, row: Row, event: Event, before: DeliveryState, after: DeliveryState) -> None:
         if event is Event.RELEASE:
             self._check_release(row)
+        if event in {Event.RELEASE, Event.RETRY} and self._is_rejected(row):
+            raise WrongState(what="This object", state="rejected by a note", event=event)
         if row["kind"] == PayloadKind.STORE and _is_owed(row, after) and not _is_owed(row, before):
             here = self._store.row("SELECT 1 FROM instance WHERE payload = ? AND state = 'STORED'", (row["payload"],))
             if here is None:
@@ -313,8 +315,14 @@ class Deliveries:
             raise WrongState(what="This object", state="being rewritten for its patient", event="release")
         if stands["is_damaged"]:
             raise WrongState(what="This object", state="damaged", event="release")
+        if stands["awaits_copies"]:
+            raise WrongState(what="This note", state="waiting for the corrected copies", event="release")
         if stands["capture_state"] == CaptureState.DISCARDED:
             raise WrongState(what="This capture", state="discarded", event="release")
+
+    def _is_rejected(self, row: Row) -> bool:
+        rejected = "SELECT 1 FROM instance WHERE payload = ? AND is_rejected = 1"
+        return self._store.row(rejected, (row["payload"],)) is not None
 
     def _consequences(self, now: Mapping[str, Any], event: Event, by: str) -> None:
         if event is Event.ACCEPT and not self._store.clock.doubt():

@@ -106,7 +106,7 @@ class Exams:
     def correct(self, exam_id: UUID, patient: Patient, scheduled: ScheduledStep | None, by: str) -> PerformedStep:
         """Say who it really is, after something has left: a corrected copy and a rejection note are owed from now on.
 
-        The study is the order's, or one of its own: never the one under which the objects of the wrong patient stand.
+        The study is the order's, or one of its own: never one under which objects of somebody else have left.
         """
         self._quota.make_way()
         with self._store.transaction():
@@ -114,12 +114,14 @@ class Exams:
             revision = step.identity_revision + 1
             former = msgspec.json.encode(step).decode("utf-8")
             self._store.run("INSERT INTO correction VALUES (?, ?, ?, ?, 1)", (str(exam_id), revision, by, former))
+            ordered = scheduled.study_instance_uid if scheduled else ""
+            is_free = ordered and ordered not in self._studies_of_others(exam_id, patient)
             return self._save(
                 msgspec.structs.replace(
                     step,
                     patient=patient,
                     scheduled=scheduled,
-                    study_instance_uid=scheduled.study_instance_uid if scheduled else uids.study(exam_id, revision),
+                    study_instance_uid=ordered if is_free else uids.study(exam_id, revision),
                     identity_revision=revision,
                     corrected=revision,
                 )
@@ -141,10 +143,12 @@ class Exams:
         former = msgspec.json.decode(row["former"], type=PerformedStep)
         return Correction(exam_id=exam_id, revision=row["revision"], by=row["by"], former=former)
 
-    def correction_paid(self, exam_id: UUID) -> None:
-        """Say that nothing is owed any more; in the transaction that admits the last note."""
+    def correction_paid(self, exam_id: UUID, revision: int) -> None:
+        """Say that nothing is owed any more for the corrections up to this one: its last note is admitted."""
         with self._store.transaction():
-            self._store.run("UPDATE correction SET is_owed = 0 WHERE exam_id = ?", (str(exam_id),))
+            self._store.run(
+                "UPDATE correction SET is_owed = 0 WHERE exam_id = ? AND revision <= ?", (str(exam_id), revision)
+            )
 
     def has_left(self, exam_id: UUID) -> bool:
         """Say whether anything of an exam may have reached anybody, or may do so at any moment."""
@@ -191,6 +195,11 @@ class Exams:
                     self.confirm_time(step.exam_id, clock.now() - age, note=COMPUTED)
                     dated += 1
         return dated
+
+    def _studies_of_others(self, exam_id: UUID, patient: Patient) -> set[str]:
+        """Return the studies in which objects of an exam stand, or stood, under another identity than this."""
+        rows = self._store.rows("SELECT former AS body FROM correction WHERE exam_id = ?", (str(exam_id),))
+        return {each.study_instance_uid for each in map(_step, rows) if each.patient != patient}
 
     def _move_capture(self, capture: Row, step: PerformedStep, started_at: datetime) -> None:
         if capture["owner_boot"] == step.boot_id:

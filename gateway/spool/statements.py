@@ -46,11 +46,11 @@ MOVE = """UPDATE delivery SET state = :state, error_code = :error_code, error_te
 SUCCESS = """INSERT INTO destination (name, last_success_at) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET last_success_at = excluded.last_success_at"""
 
-IS_BEHIND = """(behind.state = 'STORED' AND behind.kind <> 'note' AND NOT EXISTS (
+IS_BEHIND = """(behind.state = 'STORED' AND behind.kind <> 'note' AND behind.is_damaged = 0 AND NOT EXISTS (
     SELECT 1 FROM delivery AS left_already
     WHERE left_already.payload = behind.payload
       AND (left_already.state NOT IN ('HELD', 'CANCELLED') OR left_already.attempts > 0)))"""
-"""Of an instance named `behind`: it is here, and not one byte of it has left. A rejection note is what it was when it was made."""
+"""Of an instance named `behind`: it is here and whole, and not one byte of it has left. A rejection note stays what it was."""
 
 BEHIND = f"""SELECT behind.* FROM exam INDEXED BY exam_revised CROSS JOIN instance AS behind USING (exam_id)
     WHERE exam.identity_revision > 0 AND behind.revision < exam.identity_revision AND {IS_BEHIND}
@@ -72,15 +72,21 @@ _JOINED = """LEFT JOIN instance AS i ON i.payload = d.payload AND d.kind = 'STOR
 _IS_LATE = f"""EXISTS (SELECT 1 FROM instance AS behind
     WHERE behind.exam_id = e.exam_id AND behind.revision < e.identity_revision AND {IS_BEHIND})"""
 
+_AWAITS_COPIES = """(coalesce(i.kind, '') = 'note' AND EXISTS (
+    SELECT 1 FROM instance AS copy JOIN delivery AS first ON first.payload = copy.payload
+    WHERE copy.exam_id = d.exam_id AND copy.replaces <> '' AND first.destination = d.destination
+      AND first.state NOT IN ('SENT', 'COMMITTED', 'CANCELLED')))"""
+"""Of a delivery `d` of the instance `i`: it is a rejection note, and a corrected copy has not arrived there yet."""
+
 RELEASABLE = f"""SELECT d.* FROM delivery AS d INDEXED BY delivery_held {_JOINED}
     WHERE d.state = 'HELD' AND d.held_for = 'RELEASE' AND (:exam IS NULL OR d.exam_id = :exam)
       AND d.release_ns IS NOT NULL AND (d.release_boot <> :boot OR d.release_ns <= :now)
-      AND coalesce(i.is_held, 0) = 0 AND coalesce(i.is_damaged, 0) = 0
+      AND coalesce(i.is_held, 0) = 0 AND coalesce(i.is_damaged, 0) = 0 AND NOT {_AWAITS_COPIES}
       AND (e.exam_id IS NULL OR (e.has_patient = 1 AND e.clock_doubt = '' AND NOT {_IS_LATE}))
       AND (c.number IS NULL OR c.state IN ('HELD', 'RELEASED'))"""
 
 STANDING = f"""SELECT e.has_patient, e.clock_doubt, {_IS_LATE} AS is_behind, i.is_damaged,
-        c.state AS capture_state FROM delivery AS d {_JOINED} WHERE d.delivery_id = ?"""
+        {_AWAITS_COPIES} AS awaits_copies, c.state AS capture_state FROM delivery AS d {_JOINED} WHERE d.delivery_id = ?"""
 
 RELEASE_CAPTURE = """UPDATE capture SET state = 'RELEASED' WHERE state = 'HELD' AND (exam_id, number) IN (
     SELECT exam_id, capture FROM instance WHERE payload = ? AND exam_id IS NOT NULL)"""

@@ -114,7 +114,7 @@ def test_a_crash_before_the_commit_costs_a_second_writing_and_makes_no_second_no
     send(box)
     exam.discard(box.spool, step.exam_id, 1)
     with monkeypatch.context() as broken:
-        broken.setattr(box.spool.captures, "note_written", lambda *_: _raise(DiskFull()))
+        broken.setattr(box.spool.instances, "rejected", lambda *_: _raise(DiskFull()))
         with pytest.raises(DiskFull):
             keeper.reject(box)
         assert notes(box, step) == []

@@ -41,8 +41,13 @@ def still(box: Box, *, patient=WHO):
     step = exam.start(
         box.spool, box.clock, station="ROOM-1", modality="US", profile="simulator-ultrasound", patient=patient
     )
+    return another(box, step)
+
+
+def another(box: Box, step):
+    """Capture one more picture of an exam."""
     capture = exam.begin_capture(box.spool, box.clock, step.exam_id, CaptureKind.STILL, "ROOM-1")
-    pixels = np.full((16, 16, 3), 77, np.uint8)
+    pixels = np.full((16, 16, 3), 70 + capture.number, np.uint8)
     picture = Picture(
         rows=16,
         columns=16,
