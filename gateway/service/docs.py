@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway import errors
+from gateway import errors, profile
 from gateway.service import reference
 
 if TYPE_CHECKING:
@@ -124,7 +124,23 @@ As `input.standards` of a profile names them. Analogue:
 {standards}
 
 Digital: `"1920x1080p60"`, `"1280x720p50"`, `"1920x1080i50"` and so on, the rate rounded (59.94 is p60); or `"any"`.
+
+## Modality profiles
+
+In `hw/modalities/`: each says what is known from public sources, and what the installer must confirm.
+
+| profile | what it is for | connector | objects (still, film) |
+|---|---|---|---|
+{_modalities()}
 """,
+    )
+
+
+def _modalities() -> str:
+    found = [profile.modality(name) for name in profile.names("modalities")]
+    return "\n".join(
+        f"| `{each.name}` | {each.title} | {each.input.connector} | {each.object.modality}: {each.object.still}, {each.object.cine} |"
+        for each in found
     )
 
 

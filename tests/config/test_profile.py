@@ -11,7 +11,9 @@ from gateway.errors import ProfileError
 from gateway.source.dialects.plain_line import PlainLine
 
 KINDS = {"modalities": profile.modality, "instruments": profile.instrument, "cables": profile.cable}
-FILES = sorted(path.relative_to(profile.shipped()) for path in profile.shipped().rglob("*.toml"))
+FILES = sorted(
+    path.relative_to(profile.shipped()) for kind in KINDS for path in (profile.shipped() / kind).glob("*.toml")
+)
 
 MODALITY = """
 title = "A scanner"
@@ -74,6 +76,62 @@ def test_the_readme_of_hw_names_every_folder():
     assert stated == {path.parent.name for path in FILES} == set(KINDS)
 
 
+FAMILIES = {
+    "ultrasound-analogue",
+    "ultrasound-hdmi",
+    "echocardiography-cart",
+    "endoscopic-ultrasound",
+    "endoscopy-tower",
+    "endoscopy-analogue",
+    "laparoscopy-camera",
+    "c-arm-pal",
+    "c-arm-dvi",
+    "fluoroscopy-analogue",
+    "slit-lamp",
+    "microscope-surgical",
+    "microscope-laboratory",
+    "console-dvi",
+    "dermatology-camera",
+    "colposcope",
+    "dental-camera",
+    "otoscope",
+}
+"""Kinds of equipment of which one is there when somebody comes to install."""
+MODALITY_OF_VL = {"endoscopic": "ES", "microscopic": "GM", "photographic": "XC", "dermoscopic": "DMS", "us": "US"}
+"""What the IOD requires as Modality (PS3.3 A.32.1, A.32.2, A.32.4, A.32.11; C.8.5.5)."""
+
+
+def test_the_families_of_equipment_that_clinics_have_are_there():
+    assert set(profile.names("modalities")) >= FAMILIES
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_shipped_profile_names_a_public_source_and_says_what_only_the_site_can_know(name):
+    found = profile.modality(name)
+    assert any("confirmed on site" in source for source in found.sources)
+    assert sum("confirmed on site" not in source for source in found.sources) >= 2
+    assert len(found.confirm) >= 5
+    assert not any(word in sentence for sentence in found.confirm for word in ("usually", "typically", "probably"))
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_shipped_profile_invents_nothing_about_one_machine(name):
+    """Crop, mask, calibration and plate differ from machine to machine; a loss is for the site to decide."""
+    found = profile.modality(name)
+    assert (found.chain.crop, found.chain.mask, found.region, found.object.lossy_rule) == (None, (), (), "")
+    assert not found.chain.mask_covers_all_text
+    assert found.equipment == profile.Equipment()
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_shipped_profile_states_the_modality_that_its_objects_require(name):
+    made = profile.modality(name).object
+    assert MODALITY_OF_VL.get(made.still, made.modality) == made.modality
+    assert made.conversion_type == (
+        "DV" if profile.modality(name).input.connector in {"composite", "s-video"} else "DI"
+    )
+
+
 @pytest.mark.parametrize("name", profile.names("instruments"))
 def test_every_shipped_code_is_in_the_standard(name):
     for reading in profile.instrument(name).reading:
@@ -121,7 +179,7 @@ def test_a_name_without_a_file_is_refused_and_leads_nowhere_else(load, name):
         (('title = "A scanner"', 'title = "A scanner"\nname = "other"'), "calls itself other"),
         (('title = "A scanner"', 'title = "A scanner"\ncolour = true'), "colour"),
         (('title = "A scanner"', 'title = "A scanner'), "line 2"),
-        (("standards", 'pixel_formats = ["YUV"]\nstandards'), '"YUV" is no fourcc'),
+        (("standards", 'pixel_formats = ["YU"]\nstandards'), '"YU" is no fourcc'),
     ],
 )
 def test_a_modality_that_cannot_work_says_why(own, change, says):
