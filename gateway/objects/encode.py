@@ -8,10 +8,12 @@ set), A.4 (encapsulation), PS3.10 7.1 (group 0002).
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
@@ -35,6 +37,9 @@ NATIVE = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG})
 PIXEL_DATA = 0x7FE00010
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 _UNDEFINED = 0xFFFFFFFF
+_LONGEST_FRAGMENT = 0xFFFFFFFE
+_COPY_BYTES = 1 << 20
+_VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
 _LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 _WORD_BYTES = {"US": 2, "SS": 2, "OW": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "OF": 4, "OL": 4}
 _WORD_BYTES |= {"FD": 8, "OD": 8, "OV": 8, "SV": 8, "UV": 8}
@@ -48,6 +53,16 @@ def is_implicit(transfer_syntax_uid: str) -> bool:
 def is_little(transfer_syntax_uid: str) -> bool:
     """Whether words are little endian."""
     return transfer_syntax_uid != EXPLICIT_BIG
+
+
+def is_video(transfer_syntax_uid: str) -> bool:
+    """Whether pixel data is one stream of MPEG-2, H.264 or HEVC, and not frame by frame (PS3.5 8.2.5 to 8.2.11)."""
+    return _VIDEO.fullmatch(transfer_syntax_uid) is not None
+
+
+def is_fragmentable(transfer_syntax_uid: str) -> bool:
+    """Whether a video may lie in several fragments (PS3.6 table A-1): it has a UID of its own for that; HEVC always may."""
+    return is_video(transfer_syntax_uid) and transfer_syntax_uid.endswith((".1", ".107", ".108"))
 
 
 def write(sink: Sink, ds: Dataset, transfer_syntax_uid: str, tail: Iterable[bytes] = ()) -> Written:
@@ -129,6 +144,26 @@ def encapsulated(frames: Iterable[bytes], lengths: Sequence[int] = ()) -> Iterat
         count += 1
     if lengths and count != len(lengths):
         raise ObjectInvalid(problem=f"{count} frames came, and {len(lengths)} were announced")
+    yield _SEQUENCE_END
+
+
+def video(stream: Path, transfer_syntax_uid: str) -> Iterator[bytes]:
+    """Yield the Pixel Data element of a video file: an empty offset table and the whole stream as one fragment (PS3.5 8.2.7).
+
+    The Fragmentable syntaxes say the same in as many fragments as it takes. Raises ObjectInvalid when the file is longer than
+    one fragment can be, or changes its length meanwhile.
+    """
+    left = stream.stat().st_size
+    if left > _LONGEST_FRAGMENT and not is_fragmentable(transfer_syntax_uid):
+        raise ObjectInvalid(problem=f"a video of {left} bytes is longer than one fragment can be")
+    yield _element_header(BaseTag(PIXEL_DATA), "OB", _UNDEFINED, EXPLICIT_LITTLE) + _ITEM + bytes(4)
+    with stream.open("rb") as file:
+        while left:
+            length = min(left, _LONGEST_FRAGMENT)
+            yield _ITEM + struct.pack("<L", length + length % 2)
+            yield from _exactly(file, length)
+            yield bytes(length % 2)
+            left -= length
     yield _SEQUENCE_END
 
 
@@ -294,6 +329,15 @@ def _order(syntax: str) -> str:
 
 def _tag(group: int, element: int, syntax: str) -> bytes:
     return struct.pack(_order(syntax) + "HH", group, element)
+
+
+def _exactly(file: BinaryIO, length: int) -> Iterator[bytes]:
+    while length:
+        chunk = file.read(min(length, _COPY_BYTES))
+        if not chunk:
+            raise ObjectInvalid(problem="the video became shorter while it was read")
+        length -= len(chunk)
+        yield chunk
 
 
 def _offsets(lengths: Sequence[int]) -> list[int]:

@@ -6,13 +6,14 @@ The composer, the header's revision and the conformance statement all read the s
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MappingProxyType
 
 from msgspec import Struct
 from pydicom.dataset import Dataset
 
 from gateway.errors import ObjectInvalid
 from gateway.model import Picture
-from gateway.objects import modules, pictures
+from gateway.objects import modules, pictures, regions, visible
 from gateway.objects.attributes import merged
 from gateway.objects.words import Words
 
@@ -29,41 +30,106 @@ class Iod(Struct, frozen=True, kw_only=True):
 
 _SUBJECT = (modules.patient, modules.general_study, modules.patient_study)
 _IMAGE = (*_SUBJECT, modules.general_series, modules.general_equipment, modules.general_acquisition)
+_MULTI_FRAME = (pictures.image_pixel, pictures.cine, pictures.multi_frame)
+_VISIBLE = (
+    *_SUBJECT,
+    visible.general_series,
+    modules.general_equipment,
+    modules.general_acquisition,
+    visible.acquisition_context,
+    visible.vl_image,
+)
 
 US_IMAGE = Iod(
     name="Ultrasound Image",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.6.1",
     of_words=_IMAGE,
-    of_picture=(pictures.image_pixel, pictures.us_image),
+    of_picture=(pictures.image_pixel, regions.us_region_calibration, pictures.us_image),
     of_both=(pictures.general_image,),
 )
 US_MULTI_FRAME = Iod(
     name="Ultrasound Multi-frame Image",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.3.1",
     of_words=_IMAGE,
-    of_picture=(pictures.image_pixel, pictures.cine, pictures.multi_frame, pictures.us_image),
+    of_picture=(*_MULTI_FRAME, regions.us_region_calibration, pictures.us_image),
     of_both=(pictures.general_image,),
 )
 SC_IMAGE = Iod(
     name="Secondary Capture Image",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
     of_words=(*_IMAGE, modules.sc_image),
-    of_picture=(pictures.image_pixel,),
+    of_picture=(pictures.image_pixel, pictures.voi_lut),
     of_both=(pictures.sc_equipment, pictures.general_image),
 )
 SC_GREY_MULTI_FRAME = Iod(
     name="Multi-frame Grayscale Byte Secondary Capture Image",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.7.2",
     of_words=(*_IMAGE, modules.sc_image),
-    of_picture=(pictures.image_pixel, pictures.cine, pictures.multi_frame, pictures.sc_multi_frame_image),
+    of_picture=(*_MULTI_FRAME, pictures.sc_multi_frame_image),
+    of_both=(pictures.sc_equipment, pictures.general_image),
+)
+SC_WORD_MULTI_FRAME = Iod(
+    name="Multi-frame Grayscale Word Secondary Capture Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.7.3",
+    of_words=(*_IMAGE, modules.sc_image),
+    of_picture=(*_MULTI_FRAME, pictures.sc_multi_frame_image, pictures.voi_lut),
     of_both=(pictures.sc_equipment, pictures.general_image),
 )
 SC_COLOUR_MULTI_FRAME = Iod(
     name="Multi-frame True Color Secondary Capture Image",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.7.4",
     of_words=(*_IMAGE, modules.sc_image),
-    of_picture=(pictures.image_pixel, pictures.cine, pictures.multi_frame, pictures.sc_multi_frame_image),
+    of_picture=(*_MULTI_FRAME, pictures.sc_multi_frame_image),
     of_both=(pictures.sc_equipment, pictures.general_image),
+)
+VL_ENDOSCOPIC = Iod(
+    name="VL Endoscopic Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.1",
+    of_words=_VISIBLE,
+    of_picture=(pictures.image_pixel,),
+    of_both=(pictures.general_image,),
+)
+VL_MICROSCOPIC = Iod(
+    name="VL Microscopic Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.2",
+    of_words=_VISIBLE,
+    of_picture=(pictures.image_pixel,),
+    of_both=(pictures.general_image,),
+)
+VL_PHOTOGRAPHIC = Iod(
+    name="VL Photographic Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.4",
+    of_words=_VISIBLE,
+    of_picture=(pictures.image_pixel,),
+    of_both=(pictures.general_image,),
+)
+DERMOSCOPIC_PHOTOGRAPHY = Iod(
+    name="Dermoscopic Photography Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.7",
+    of_words=(*_VISIBLE, visible.enhanced_general_equipment, visible.dermoscopic_image),
+    of_picture=(pictures.image_pixel,),
+    of_both=(pictures.general_image,),
+)
+VIDEO_ENDOSCOPIC = Iod(
+    name="Video Endoscopic Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.1.1",
+    of_words=_VISIBLE,
+    of_picture=_MULTI_FRAME,
+    of_both=(pictures.general_image,),
+)
+VIDEO_MICROSCOPIC = Iod(
+    name="Video Microscopic Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.2.1",
+    of_words=_VISIBLE,
+    of_picture=_MULTI_FRAME,
+    of_both=(pictures.general_image,),
+)
+VIDEO_PHOTOGRAPHIC = Iod(
+    name="Video Photographic Image",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.4.1",
+    of_words=_VISIBLE,
+    of_picture=_MULTI_FRAME,
+    of_both=(pictures.general_image,),
 )
 COMPREHENSIVE_SR = Iod(
     name="Comprehensive SR",
@@ -76,27 +142,62 @@ KEY_OBJECT_SELECTION = Iod(
     of_words=(*_SUBJECT, modules.key_object_document_series, modules.general_equipment),
 )
 
+STILLS = MappingProxyType(
+    {
+        "us": US_IMAGE,
+        "sc": SC_IMAGE,
+        "endoscopic": VL_ENDOSCOPIC,
+        "microscopic": VL_MICROSCOPIC,
+        "photographic": VL_PHOTOGRAPHIC,
+        "dermoscopic": DERMOSCOPIC_PHOTOGRAPHY,
+    }
+)
+"""By `ObjectKind.still`."""
+VIDEOS = MappingProxyType(
+    {"endoscopic": VIDEO_ENDOSCOPIC, "microscopic": VIDEO_MICROSCOPIC, "photographic": VIDEO_PHOTOGRAPHIC}
+)
+"""By `ObjectKind.cine`, as MPEG-4."""
 ALL = (
     US_IMAGE,
     US_MULTI_FRAME,
     SC_IMAGE,
     SC_GREY_MULTI_FRAME,
+    SC_WORD_MULTI_FRAME,
     SC_COLOUR_MULTI_FRAME,
+    VL_ENDOSCOPIC,
+    VL_MICROSCOPIC,
+    VL_PHOTOGRAPHIC,
+    DERMOSCOPIC_PHOTOGRAPHY,
+    VIDEO_ENDOSCOPIC,
+    VIDEO_MICROSCOPIC,
+    VIDEO_PHOTOGRAPHIC,
     COMPREHENSIVE_SR,
     KEY_OBJECT_SELECTION,
 )
 
 
 def for_picture(words: Words, picture: Picture) -> Iod:
-    """Choose the IOD of a picture: the profile says ultrasound or secondary capture, the picture says the rest.
+    """Choose the IOD of frames: the profile says the kind, the picture says the rest. A recording of a single frame is an image.
 
-    A recording of a single frame is an image.
+    Secondary Capture takes what the kind cannot hold: more than 8 bits a sample (C.8.5.6.1, C.8.12.1.1.2), and recordings
+    of visible light that are not video.
     """
+    is_deep = picture.bits_stored > 8
     if picture.frame_count == 1:
-        return US_IMAGE if words.object.still == "us" else SC_IMAGE
+        return SC_IMAGE if is_deep else STILLS[words.object.still]
+    if is_deep:
+        return SC_WORD_MULTI_FRAME
     if words.object.cine == "us":
         return US_MULTI_FRAME
     return SC_COLOUR_MULTI_FRAME if picture.samples_per_pixel == 3 else SC_GREY_MULTI_FRAME
+
+
+def for_video(words: Words) -> Iod:
+    """Choose the IOD of an MPEG-4 stream. Raises ObjectInvalid for a profile whose recordings are no video."""
+    iod = VIDEOS.get(words.object.cine)
+    if iod is None:
+        raise ObjectInvalid(problem=f'a profile with object.cine = "{words.object.cine}" has no video')
+    return iod
 
 
 def by_uid(sop_class_uid: str) -> Iod:

@@ -103,7 +103,12 @@ class Part10:
             raise NotDicom(problem=f"it announces {self.frame_count} frames and does not hold as many")
 
     def compressed_frames(self) -> Iterator[bytes]:
-        """Yield the frames of encapsulated pixel data, fragments joined. Raises NotDicom when they do not add up."""
+        """Yield the frames of encapsulated pixel data, fragments joined. Raises NotDicom when they do not add up.
+
+        Raises ObjectError for video: its frames are no frames of DICOM's.
+        """
+        if encode.is_video(self.transfer_syntax_uid):
+            raise ObjectError(problem=f"it is video ({self.transfer_syntax_uid}), and has no frames of its own")
         element = self.pixel_element()
         self.stream.seek(element.at)
         with broken.named():

@@ -1,11 +1,13 @@
 """A Picture to the modules that say what the pixels are and what was done to them (law 4): one function a module.
 
 PS3.3 C.7.6.1 General Image, C.7.6.3 Image Pixel, C.7.6.5 Cine, C.7.6.6 Multi-frame, C.8.5.6 US Image, C.8.6.1 SC
-Equipment, C.8.6.3 SC Multi-frame Image. Our rule for ImageType value 1 (C.7.6.1.1.2): ORIGINAL pixels are as they came;
+Equipment, C.8.6.3 SC Multi-frame Image, C.11.2 VOI LUT. Our rule for ImageType value 1 (C.7.6.1.1.2): ORIGINAL pixels are as they came;
 once anything was done to them, or they came lossy, the image is DERIVED, and DerivationDescription says how.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
@@ -19,6 +21,8 @@ from gateway.objects.attributes import code, dataset
 from gateway.objects.words import Words
 
 LOSSY_COMPRESSION = Code("113040", "DCM", "Lossy Compression")
+VIDEO = frozenset({"endoscopic", "microscopic", "photographic"})
+"""Kinds of cine that are MPEG-4 video."""
 
 FRAME_TIME, FRAME_TIME_VECTOR = 0x00181063, 0x00181065
 
@@ -38,8 +42,9 @@ def general_image(words: Words, picture: Picture) -> Dataset:
         ImageType=["DERIVED" if is_derived else "ORIGINAL", "PRIMARY"],
         DerivationDescription=derivation(picture) or None,
         DerivationCodeSequence=code(LOSSY_COMPRESSION) if picture.lossy_method else None,
-        ImageComments="\r\n".join((*_remarks(picture), *modules.comments(words))) or None,
+        ImageComments="\r\n".join((*_remarks(words, picture), *modules.comments(words))) or None,
         BurnedInAnnotation="NO" if picture.is_text_masked else "YES",
+        RecognizableVisualFeatures=_yes_or_no(words.object.recognizable_visual_features),
         **lossy(picture),
     )
 
@@ -67,16 +72,16 @@ def lossy(picture: Picture) -> dict[str, str]:
 
 
 def image_pixel(picture: Picture) -> Dataset:
-    """C.7.6.3: 8 bits, interleaved. PixelAspectRatio only when pixels are not square (no PixelSpacing is ever written)."""
+    """C.7.6.3: interleaved, 8 bits or, grey, up to 16. PixelAspectRatio only when pixels are not square (no PixelSpacing is ever written)."""
     is_colour = picture.samples_per_pixel == 3
     return dataset(
         SamplesPerPixel=picture.samples_per_pixel,
         PhotometricInterpretation=picture.photometric_interpretation,
         Rows=picture.rows,
         Columns=picture.columns,
-        BitsAllocated=8,
-        BitsStored=8,
-        HighBit=7,
+        BitsAllocated=8 if picture.bits_stored == 8 else 16,
+        BitsStored=picture.bits_stored,
+        HighBit=picture.bits_stored - 1,
         PixelRepresentation=0,
         PlanarConfiguration=0 if is_colour else None,
         PixelAspectRatio=list(picture.pixel_aspect) if picture.pixel_aspect[0] != picture.pixel_aspect[1] else None,
@@ -101,6 +106,13 @@ def cine(picture: Picture) -> Dataset:
         RecommendedDisplayFrameRate=rate,
         PreferredPlaybackSequencing=0,
     )
+
+
+def voi_lut(picture: Picture) -> Dataset:
+    """C.11.2: of more than 8 bits, all are shown from black to white; without it a viewer would guess."""
+    if picture.bits_stored == 8:
+        return Dataset()
+    return dataset(WindowCenter=str(1 << (picture.bits_stored - 1)), WindowWidth=str(1 << picture.bits_stored))
 
 
 def us_image(picture: Picture) -> Dataset:
@@ -168,12 +180,25 @@ def _decimal(thousandths: int, decimals: int) -> str:
     return f"{thousandths / 10**decimals:.{decimals}f}".rstrip("0").rstrip(".")
 
 
-def _remarks(picture: Picture) -> list[str]:
+def _yes_or_no(stated: bool | None) -> str | None:  # noqa: FBT001  as the profile says it
+    return None if stated is None else "YES" if stated else "NO"
+
+
+def _remarks(words: Words, picture: Picture) -> list[str]:
     """Sentences on what a reader cannot see in the pixels."""
-    remarks = []
+    remarks = [*picture.notes, *_instead(words, picture)]
     if picture.missing_frames:
         noun = "frame was" if picture.missing_frames == 1 else "frames were"
         remarks.append(f"{picture.missing_frames} {noun} missed; the intervals between frames show where.")
     if picture.ended_early:
         remarks.append(f"The recording ended early: {picture.ended_early.rstrip('.')}.")
     return remarks
+
+
+def _instead(words: Words, picture: Picture) -> Iterator[str]:
+    """Why it is a Secondary Capture, where the profile asks for another kind."""
+    asked = words.object.still if picture.frame_count == 1 else words.object.cine
+    if picture.bits_stored > 8 and asked != "sc":
+        yield f"Stored as Secondary Capture: its {picture.bits_stored} bits are more than the {asked} kind can hold."
+    elif picture.frame_count > 1 and asked in VIDEO and picture.photometric_interpretation != "YBR_PARTIAL_420":
+        yield f"Stored picture by picture as Secondary Capture, not as {asked} video."

@@ -24,10 +24,11 @@ from gateway.model import (
     Patient,
     PerformedStep,
     Picture,
+    Region,
     ScheduledStep,
     StepStatus,
 )
-from gateway.objects import encode, iods, modules, note, pictures, sr
+from gateway.objects import encode, iods, modules, note, pictures, sr, video
 from gateway.objects.attributes import merged
 from gateway.objects.iods import Iod
 from gateway.objects.words import Words
@@ -95,7 +96,8 @@ def _rules() -> Iterator[str]:
 
 def _of(iod: Iod) -> Iterator[Module]:
     """The modules of an IOD, named and sampled."""
-    full, scant = _words(_FULL), _words(_SCANT)
+    full = _words(_FULL)
+    scant = _needed(iod, _words(_SCANT), full)
     shown, bare = _pictures(iod)
     for of_words in iod.of_words:
         yield _title(of_words), of_words(full), of_words(scant)
@@ -117,7 +119,7 @@ def _of(iod: Iod) -> Iterator[Module]:
 
 
 def _title(module: Callable[..., Dataset]) -> str:
-    capitals = {"sr": "SR", "sc": "SC", "us": "US", "sop": "SOP"}
+    capitals = {name: name.upper() for name in ("sr", "sc", "us", "sop", "vl", "voi", "lut")}
     words = (capitals.get(word, word.capitalize()) for word in module.__name__.split("_"))
     return " ".join(words).replace("Multi Frame", "Multi-frame")
 
@@ -198,6 +200,8 @@ def _words(exam: PerformedStep) -> Words:
             body_part_examined="ABDOMEN" if is_full else "",
             series_description="known" if is_full else "",
             conversion_type="DV" if is_full else "DI",
+            anatomic_region=_CODE if is_full else None,
+            recognizable_visual_features=False if is_full else None,
         ),
         station=Station(institution_name="known" if is_full else ""),
         sop_instance_uid=uids.instance(_EXAM, "image", 1, 1),
@@ -208,19 +212,31 @@ def _words(exam: PerformedStep) -> Words:
     )
 
 
+def _needed(iod: Iod, scant: Words, full: Words) -> Words:
+    """As little as possible, and what the profile must say for this IOD."""
+    said = scant.object
+    if iod in iods.VIDEOS.values():
+        return replace(scant, object=replace(said, anatomic_region=_CODE))
+    if iod is iods.DERMOSCOPIC_PHOTOGRAPHY:
+        return replace(scant, equipment=full.equipment, object=replace(said, recognizable_visual_features=False))
+    return scant
+
+
 def _pictures(iod: Iod) -> tuple[Picture, Picture]:
     """A picture of this IOD with everything to be said of it, and one with nothing."""
     is_multi_frame = pictures.cine in iod.of_picture
     grey = Picture(
-        rows=1,
-        columns=1,
+        rows=4,
+        columns=4,
         samples_per_pixel=1,
         transfer_syntax_uid=encode.EXPLICIT_LITTLE,
         photometric_interpretation="MONOCHROME2",
+        bits_stored=10 if pictures.voi_lut in iod.of_picture else 8,
         frame_count=3 if is_multi_frame else 1,
         frame_times_ns=(0, 40_000_000, 120_000_000) if is_multi_frame else (),
         pixel_aspect=(12, 11),
         steps=("crop",),
+        regions=(Region(x0=0, y0=0, x1=3, y1=3, delta_x=0.1, delta_y=0.1),),
         source_format="PAL 625/50i",
         lossy_method="ISO_10918_1",
         lossy_ratio=8.0,
@@ -235,6 +251,14 @@ def _pictures(iod: Iod) -> tuple[Picture, Picture]:
         frame_count=2 if is_multi_frame else 1,
         frame_times_ns=(0, 40_000_000) if is_multi_frame else (),
     )
+    if iod in iods.VIDEOS.values():
+        lossy = replace(
+            colour, lossy_method=video.METHOD, lossy_ratio=8.0, photometric_interpretation="YBR_PARTIAL_420"
+        )
+        full = replace(grey, pixel_aspect=(1, 1), samples_per_pixel=3, photometric_interpretation="YBR_PARTIAL_420")
+        return full, lossy
+    if iod is iods.SC_WORD_MULTI_FRAME:
+        return grey, replace(colour, samples_per_pixel=1, photometric_interpretation="MONOCHROME2", bits_stored=16)
     if iod is iods.SC_GREY_MULTI_FRAME:
         return grey, replace(colour, samples_per_pixel=1, photometric_interpretation="MONOCHROME2")
     if iod is iods.SC_COLOUR_MULTI_FRAME:

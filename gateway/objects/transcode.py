@@ -191,6 +191,8 @@ def _is_native(transfer_syntax_uid: str) -> bool:
 def _refuse_loss(file: Part10, target: str, *, is_loss_known: bool) -> None:
     if target not in LOSSLESS:
         raise ObjectError(problem=f"it cannot be written as {target} without a loss")
+    if encode.is_video(file.transfer_syntax_uid):
+        raise ObjectError(problem=f"it is video ({file.transfer_syntax_uid}) and stays as it is")
     if file.transfer_syntax_uid in LOSSLESS:
         return
     if not _is_native(target):

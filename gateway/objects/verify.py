@@ -23,14 +23,12 @@ from gateway.errors import NotDicom, ObjectError
 from gateway.objects import broken, coerce, encode, part10, transcode
 from gateway.objects.part10 import Part10
 
-_LOSSY_METHOD = {
-    "1.2.840.10008.1.2.4.50": "ISO_10918_1",
-    "1.2.840.10008.1.2.4.51": "ISO_10918_1",
-    "1.2.840.10008.1.2.4.100": "ISO_13818_2",
-    "1.2.840.10008.1.2.4.101": "ISO_13818_2",
-    "1.2.840.10008.1.2.4.102": "ISO_14496_10",
-    "1.2.840.10008.1.2.4.103": "ISO_14496_10",
-}
+_LOSSY_METHOD = (
+    (re.compile(r"1\.2\.840\.10008\.1\.2\.4\.5[01]"), "ISO_10918_1"),
+    (re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[01](\.1)?"), "ISO_13818_2"),
+    (re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[2-6](\.1)?"), "ISO_14496_10"),
+    (re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[78]"), "ISO_23008_2"),
+)
 """Transfer syntaxes that are always lossy, and the method that belongs to them (PS3.3 C.7.6.1.1.5.1)."""
 
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)
@@ -48,6 +46,8 @@ def check(path: Path) -> list[str]:
             *_time_zone(file.header),
             *_lossy(file),
             *_frame_times(file),
+            *_samples_said(file),
+            *_regions(file.header),
             *(_pixels(file) if file.pixels is not None else ()),
         ]
 
@@ -59,6 +59,8 @@ def same(one: Path, other: Path, decode: transcode.Decode) -> bool:
             return False
         if a.pixels is None:
             return True
+        if encode.is_video(a.transfer_syntax_uid) or encode.is_video(b.transfer_syntax_uid):
+            return a.transfer_syntax_uid == b.transfer_syntax_uid and _equal(a.tail(), b.tail())
         if a.transfer_syntax_uid == b.transfer_syntax_uid:
             return _equal(a.tail(), b.tail()) or _same_pixels(a, b, decode)
         return _same_pixels(a, b, decode)
@@ -183,7 +185,8 @@ def _too_long(keyword: str, vr: str, value: bytes, character_sets: list[str]) ->
 
 def _lossy(file: Part10) -> Iterator[str]:
     """PS3.3 C.7.6.1.1.5: what a lossy source must say of itself."""
-    ds, method = file.header, _LOSSY_METHOD.get(file.transfer_syntax_uid)
+    ds = file.header
+    method = next((name for uids, name in _LOSSY_METHOD if uids.fullmatch(file.transfer_syntax_uid)), None)
     flag = str(ds.get("LossyImageCompression") or "")
     if method is not None and file.pixels is not None:
         if flag != "01":
@@ -210,6 +213,37 @@ def _frame_times(file: Part10) -> Iterator[str]:
             yield f"FrameTimeVector has {len(times)} values for {file.frame_count} frames"
         elif times and float(times[0]) != 0:
             yield "FrameTimeVector does not begin with 0"
+
+
+def _samples_said(file: Part10) -> Iterator[str]:
+    """PS3.3 C.7.6.3; PS3.5 8.1.1, and 8.2.7 for video."""
+    ds = file.header
+    if file.pixels is None:
+        return
+    allocated, stored, high = (int(ds.get(name) or 0) for name in ("BitsAllocated", "BitsStored", "HighBit"))
+    if not 0 < stored <= allocated or high != stored - 1:
+        yield f"HighBit {high} and BitsStored {stored} do not fit BitsAllocated {allocated}"
+    photometric = str(ds.get("PhotometricInterpretation") or "")
+    if photometric.startswith(("MONOCHROME", "PALETTE")) != (int(ds.get("SamplesPerPixel") or 0) == 1):
+        yield "SamplesPerPixel does not fit PhotometricInterpretation"
+    if encode.is_video(file.transfer_syntax_uid):
+        if "PixelAspectRatio" in ds:
+            yield "PixelAspectRatio is there, and video has square pixels"
+        if photometric != "YBR_PARTIAL_420":
+            yield "PhotometricInterpretation of video is not YBR_PARTIAL_420"
+
+
+def _regions(ds: Dataset) -> Iterator[str]:
+    """PS3.3 C.8.5.5: a region lies in the picture, and its centimetres agree with the shape of the pixels."""
+    if "SequenceOfUltrasoundRegions" in ds and not ds.SequenceOfUltrasoundRegions:
+        yield "SequenceOfUltrasoundRegions is empty"
+    for number, region in enumerate(ds.get("SequenceOfUltrasoundRegions") or (), 1):
+        x0, y0 = int(region.RegionLocationMinX0), int(region.RegionLocationMinY0)
+        x1, y1 = int(region.RegionLocationMaxX1), int(region.RegionLocationMaxY1)
+        if not (0 <= x0 <= x1 < int(ds.Columns) and 0 <= y0 <= y1 < int(ds.Rows)):
+            yield f"ultrasound region {number} reaches outside the picture"
+        if float(region.PhysicalDeltaX) <= 0 or float(region.PhysicalDeltaY) == 0:
+            yield f"ultrasound region {number} has no scale"
 
 
 def _pixels(file: Part10) -> Iterator[str]:
@@ -247,7 +281,10 @@ def _fragments(file: Part10) -> Iterator[str]:
     offsets = parse_basic_offsets(file.stream)
     first = file.stream.tell()
     count, starts = parse_fragments(file.stream)
-    if count < file.frame_count:
+    if encode.is_video(file.transfer_syntax_uid):
+        if offsets or count == 0 or (count > 1 and not encode.is_fragmentable(file.transfer_syntax_uid)):
+            yield f"the video lies in {count} fragments with {len(offsets)} offsets, where one fragment and no offset is the rule"
+    elif count < file.frame_count:
         yield f"{count} fragments cannot hold {file.frame_count} frames"
     if offsets and (len(offsets) != file.frame_count or not {first + offset for offset in offsets} <= set(starts)):
         yield "the Basic Offset Table does not point at the frames"

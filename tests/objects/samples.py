@@ -2,6 +2,8 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import imagecodecs
@@ -20,10 +22,11 @@ from gateway.model import (
     Patient,
     PerformedStep,
     Picture,
+    Region,
     ScheduledStep,
     StepStatus,
 )
-from gateway.objects import image, note, sr
+from gateway.objects import image, note, sr, video
 from gateway.objects.words import Words
 from gateway.profile import ObjectKind
 
@@ -58,6 +61,31 @@ STEP = ScheduledStep(
 )
 
 
+LARYNX = Code("4596009", "SCT", "Larynx")
+SKIN = Code("39937001", "SCT", "Skin")
+
+
+def object_kind(kind):
+    """What a profile says of each kind of object."""
+    if kind == "us":
+        return ObjectKind(modality="US", still="us", cine="us", series_description="Live")
+    modality, region = {
+        "sc": ("OT", None),
+        "endoscopic": ("ES", LARYNX),
+        "microscopic": ("GM", LARYNX),
+        "photographic": ("XC", SKIN),
+        "dermoscopic": ("DMS", SKIN),
+    }[kind]
+    return ObjectKind(
+        modality=modality,
+        still=kind,
+        cine="sc" if kind == "dermoscopic" else kind,
+        anatomic_region=region,
+        recognizable_visual_features=False if kind == "dermoscopic" else None,
+        series_description="Live",
+    )
+
+
 def exam(**changes):
     step = PerformedStep(
         exam_id=EXAM,
@@ -82,7 +110,7 @@ def words(kind="us", *, exam_changes=None, **changes):
         equipment=Equipment(
             manufacturer="Aloka", model_name="SSD-500", serial_number="123", software_versions="1.0", station_name="US1"
         ),
-        object=ObjectKind(modality="US" if kind == "us" else "OT", still=kind, cine=kind, series_description="Live"),
+        object=object_kind(kind),
         station=Station(institution_name="Clinic", timezone="Africa/Nairobi"),
         sop_instance_uid=uids.instance(EXAM, "image", 1, 1),
         series_instance_uid=uids.series(EXAM, "image"),
@@ -112,6 +140,8 @@ def pixels(shown, seed=7):
     """Frames of a picture, (rows, columns[, 3]) uint8: noise with a ramp, so that a swapped axis is seen."""
     rng = np.random.default_rng(seed)
     shape = (shown.rows, shown.columns) + ((3,) if shown.samples_per_pixel == 3 else ())
+    if shown.bits_stored > 8:
+        return [rng.integers(0, 1 << shown.bits_stored, shape, dtype=np.uint16) for _ in range(shown.frame_count)]
     ramp = np.linspace(0, 180, shown.columns, dtype=np.uint8)
     ramp = ramp[None, :, None] if len(shape) == 3 else ramp[None, :]
     return [rng.integers(0, 60, shape, dtype=np.uint8) + ramp for _ in range(shown.frame_count)]
@@ -187,6 +217,8 @@ def rejection(of=REJECTED, by="Lee^Kim", **changes):
     return sink.getvalue(), written
 
 
+REGION = Region(x0=4, y0=2, x1=59, y1=45, delta_x=0.0625, delta_y=0.0625)
+M_MODE = Region(x0=4, y0=30, x1=59, y1=46, delta_x=0.005, delta_y=0.0625, spatial_format="m-mode")
 KINDS = {
     "us-still-grey": ("us", picture()),
     "us-still-colour": ("us", picture(samples=3)),
@@ -196,13 +228,50 @@ KINDS = {
     "sc-still-colour": ("sc", picture(samples=3)),
     "sc-cine-grey": ("sc", picture(frames=5)),
     "sc-cine-colour": ("sc", picture(samples=3, frames=5)),
+    "sc-still-10-bits": ("sc", picture(bits_stored=10)),
+    "sc-cine-12-bits": ("sc", picture(frames=5, bits_stored=12)),
+    "us-still-regions": ("us", picture(samples=3, regions=(REGION, M_MODE))),
+    "us-cine-regions": ("us", picture(frames=5, regions=(REGION,))),
+    "endoscopic-still": ("endoscopic", picture(samples=3)),
+    "microscopic-still": ("microscopic", picture(samples=3)),
+    "photographic-still": ("photographic", picture(samples=3)),
+    "dermoscopic-still": ("dermoscopic", picture(samples=3)),
+    "endoscopic-cine-without-video": ("endoscopic", picture(samples=3, frames=5)),
 }
+VIDEO = picture(
+    samples=3,
+    frames=5,
+    transfer_syntax_uid=video.HIGH_4_1,
+    photometric_interpretation="YBR_PARTIAL_420",
+    lossy_method=video.METHOD,
+    lossy_ratio=40.0,
+    lossy_rule="The department decided in 2026 that its videos are for teaching.",
+)
+VIDEOS = ("endoscopic", "microscopic", "photographic")
+
+
+def stream(folder, name="video.mp4", data=b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40):
+    """A file that is an MP4 as far as its first bytes tell."""
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def video_of(kind, mp4, shown=VIDEO, **changes):
+    """The bytes of a Part 10 video, and what was written."""
+    sink = io.BytesIO()
+    written = image.write_video(sink, words(kind, **changes), shown, mp4)
+    return sink.getvalue(), written
 
 
 def every_object():
     """Name and bytes of one object of every kind the gateway makes."""
     for name, (kind, shown) in KINDS.items():
         yield name, composed(kind, shown)[0]
+    with TemporaryDirectory() as folder:
+        mp4 = stream(Path(folder))
+        for kind in VIDEOS:
+            yield f"{kind}-video", video_of(kind, mp4)[0]
     yield "sr", report()[0].getvalue()
     yield "note", rejection()[0]
 

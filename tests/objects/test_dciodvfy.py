@@ -11,13 +11,25 @@ from gateway.objects import revise
 from gateway.profile import ObjectKind
 from tests.objects import samples
 
+ANY = "any object"
+DERMOSCOPIC = "DermoscopicPhotographyImage"
 EXPLAINED = {
-    "is only permitted to be empty when actually unknown": (
+    (ANY, "Warning", "is only permitted to be empty when actually unknown"): (
         "Laterality: nobody told us the body part, or it is one of a pair and nobody told us which; that is what empty means."
     ),
-    "Retired Person Name form": "An account of one name: PS3.5 6.2.1.1 lets the delimiters behind the last component go.",
-    "should be absent (not empty) if an unpaired body part": "as above",
+    (ANY, "Warning", "should be absent (not empty) if an unpaired body part"): "as above",
+    (ANY, "Warning", "Retired Person Name form"): (
+        "An account of one name: PS3.5 6.2.1.1 lets the delimiters behind the last component go."
+    ),
+    (DERMOSCOPIC, "Warning", "Unrecognized defined term <DMS>"): (
+        "Dermoscopy: a term of PS3.3 C.7.3.1.1.1, younger than its list of terms; it asks DMS of this very IOD."
+    ),
+    (DERMOSCOPIC, "Error", "Module=<FrameOfReference>"): (
+        "The IOD has no Frame of Reference module in the standard (see test_standard); dciodvfy demands one, though its"
+        " own table calls it optional."
+    ),
 }
+"""What dciodvfy may say of which IOD, and why it stays: the only place where one of its messages is set aside."""
 
 VARIANTS = {
     "emergency": {"exam_changes": {"patient": None, "scheduled": None}},
@@ -42,7 +54,7 @@ def test_every_object_kind_is_valid(saved):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("name", ["us", "sc", "sr", "note"])
+@pytest.mark.parametrize("name", ["us", "sc", "endoscopic", "sr", "note"])
 def test_an_object_is_valid_whoever_the_patient_is(saved, name, variant):
     if name == "sr":
         data = samples.report(**VARIANTS[variant])[0].getvalue()
@@ -54,7 +66,7 @@ def test_an_object_is_valid_whoever_the_patient_is(saved, name, variant):
 
 
 @pytest.mark.parametrize("shown", PICTURES)
-@pytest.mark.parametrize("name", ["us", "sc"])
+@pytest.mark.parametrize("name", ["us", "sc", "photographic"])
 def test_an_object_is_valid_whatever_happened_to_its_picture(saved, name, shown):
     assert unexplained(saved(samples.composed(name, PICTURES[shown])[0])) == []
 
@@ -82,7 +94,25 @@ def test_a_broken_object_is_seen(saved):
     assert unexplained(saved(data)) != []
 
 
+def test_every_explanation_is_needed(saved):
+    said = [_said(saved(data)) for _, data in samples.every_object()]
+    said += [_said(saved(samples.composed("us", samples.picture(), **VARIANTS[name])[0])) for name in VARIANTS]
+    for reason in EXPLAINED:
+        assert any(_explains(reason, iod, line) for iod, lines in said for line in lines), reason
+
+
 def unexplained(path: Path) -> list[str]:
+    iod, lines = _said(path)
+    return [line for line in lines if not any(_explains(reason, iod, line) for reason in EXPLAINED)]
+
+
+def _said(path: Path) -> tuple[str, list[str]]:
+    """The IOD as dciodvfy names it, and its errors and warnings."""
     done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if line.startswith(("Error", "Warning"))]
-    return [line for line in said if line.startswith("Error") or not any(reason in line for reason in EXPLAINED)]
+    lines = done.stderr.splitlines()
+    return lines[0] if lines else "", [line for line in lines if line.startswith(("Error", "Warning"))]
+
+
+def _explains(reason: tuple[str, str, str], iod: str, line: str) -> bool:
+    which, kind, text = reason
+    return which in {ANY, iod} and line.startswith(kind) and text in line

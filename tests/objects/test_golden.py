@@ -11,13 +11,14 @@ import gateway
 from tests.objects import samples
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = [*samples.KINDS, "sr", "note", "emergency", "lossy-irregular"]
+VIDEOS = {f"{kind}-video": kind for kind in samples.VIDEOS}
+NAMES = [*samples.KINDS, *VIDEOS, "sr", "note", "emergency", "lossy-irregular"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_object_is_what_was_decided(read, monkeypatch, name):
+def test_an_object_is_what_was_decided(read, monkeypatch, tmp_path, name):
     monkeypatch.setattr(gateway, "__version__", "0.0.0")  # a release changes no object
-    made = _as_json(read(_object(name)))
+    made = _as_json(read(_object(name, tmp_path)))
     path = GOLDEN / f"{name}.json"
     if os.environ.get("GATEWAY_GOLDEN") == "write":
         path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -28,7 +29,9 @@ def test_no_golden_object_is_left_over():
     assert {path.stem for path in GOLDEN.glob("*.json")} == set(NAMES)
 
 
-def _object(name):
+def _object(name, folder):
+    if name in VIDEOS:
+        return samples.video_of(VIDEOS[name], samples.stream(folder))[0]
     if name == "sr":
         return samples.report()[0].getvalue()
     if name == "note":

@@ -5,6 +5,7 @@ import io
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pydicom
 import pytest
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from pydicom.encaps import parse_basic_offsets
 from gateway import uids
 from gateway.config import Station
 from gateway.errors import ClockUntrusted, ObjectInvalid
+from gateway.model import Equipment
 from gateway.objects import encode, image, iods
 from gateway.profile import ObjectKind
 from tests.conftest import IS_FULL
@@ -30,7 +32,66 @@ def test_the_class_follows_from_profile_and_picture():
         "sc-still-colour": "Secondary Capture Image",
         "sc-cine-grey": "Multi-frame Grayscale Byte Secondary Capture Image",
         "sc-cine-colour": "Multi-frame True Color Secondary Capture Image",
+        "sc-still-10-bits": "Secondary Capture Image",
+        "sc-cine-12-bits": "Multi-frame Grayscale Word Secondary Capture Image",
+        "us-still-regions": "Ultrasound Image",
+        "us-cine-regions": "Ultrasound Multi-frame Image",
+        "endoscopic-still": "VL Endoscopic Image",
+        "microscopic-still": "VL Microscopic Image",
+        "photographic-still": "VL Photographic Image",
+        "dermoscopic-still": "Dermoscopic Photography Image",
+        "endoscopic-cine-without-video": "Multi-frame True Color Secondary Capture Image",
     }
+
+
+def test_what_a_kind_cannot_hold_becomes_secondary_capture_and_says_so(read):
+    deep = read(samples.composed("us", samples.picture(bits_stored=10))[0])
+    assert (deep.SOPClassUID, deep.Modality) == (iods.SC_IMAGE.sop_class_uid, "US")
+    assert deep.ImageComments == "Stored as Secondary Capture: its 10 bits are more than the us kind can hold."
+    frames = read(samples.composed("endoscopic", samples.picture(samples=3, frames=2))[0])
+    assert frames.ImageComments == "Stored picture by picture as Secondary Capture, not as endoscopic video."
+    assert "ImageComments" not in read(samples.composed("sc", samples.picture(bits_stored=10))[0])
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 16])
+def test_deep_grey_is_written_in_words_and_shown_whole(read, bits):
+    shown = samples.picture(bits_stored=bits, frames=2)
+    ds = read(samples.composed("sc", shown)[0])
+    assert (ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds["PixelData"].VR) == (16, bits, bits - 1, "OW")
+    assert (float(ds.WindowCenter), float(ds.WindowWidth)) == (2 ** (bits - 1), 2**bits)
+    assert np.array_equal(ds.pixel_array, np.array(samples.pixels(shown)))
+
+
+def test_deep_grey_is_written_big_endian_too(read):
+    shown = samples.picture(bits_stored=12, transfer_syntax_uid=encode.EXPLICIT_BIG)
+    assert np.array_equal(read(samples.composed("sc", shown)[0]).pixel_array, samples.pixels(shown)[0])
+
+
+def test_a_dermoscopic_picture_needs_what_only_its_profile_can_say():
+    with pytest.raises(ObjectInvalid) as refused:
+        samples.composed(
+            "dermoscopic",
+            samples.picture(samples=3),
+            equipment=Equipment(manufacturer="Aloka"),
+            object=ObjectKind(modality="DMS", still="dermoscopic"),
+        )
+    for key in ("equipment.model_name", "equipment.software_versions", "recognizable_visual_features"):
+        assert key in str(refused.value)
+
+
+@pytest.mark.parametrize(("stated", "said"), [(True, "YES"), (False, "NO"), (None, None)])
+def test_whether_somebody_can_be_recognised_is_said_where_it_is_known(read, stated, said):
+    kind = ObjectKind(modality="XC", still="photographic", recognizable_visual_features=stated)
+    ds = read(samples.composed("photographic", samples.picture(samples=3), object=kind)[0])
+    assert ds.get("RecognizableVisualFeatures") == said
+
+
+@pytest.mark.parametrize(("region", "present"), [(samples.LARYNX, False), (samples.SKIN, True), (None, True)])
+def test_a_region_without_sides_has_no_laterality(read, region, present):
+    kind = ObjectKind(modality="ES", still="endoscopic", anatomic_region=region)
+    ds = read(samples.composed("endoscopic", samples.picture(samples=3), object=kind)[0])
+    assert ("Laterality" in ds) is present
+    assert ("AnatomicRegionSequence" in ds) is (region is not None)
 
 
 def test_the_digest_is_that_of_the_data_set_without_group_two(kind):
@@ -127,6 +188,13 @@ def test_native_pixels_beyond_4_gib_are_refused_before_a_byte_is_written():
         (samples.picture(transfer_syntax_uid=samples.JPEG_LS), []),
         (samples.picture(photometric_interpretation="RGB"), [bytes(48 * 64)]),
         (samples.picture(rows=0), [b""]),
+        (samples.picture(bits_stored=7), [bytes(48 * 64)]),
+        (samples.picture(bits_stored=17), [bytes(2 * 48 * 64)]),
+        (samples.picture(bits_stored=10), [bytes(48 * 64)]),
+        (samples.picture(samples=3, bits_stored=10), [bytes(6 * 48 * 64)]),
+        (samples.picture(regions=(replace(samples.REGION, x1=64),)), [bytes(48 * 64)]),
+        (samples.picture(regions=(replace(samples.REGION, y0=-1),)), [bytes(48 * 64)]),
+        (samples.picture(regions=(replace(samples.REGION, delta_y=0.0),)), [bytes(48 * 64)]),
         (samples.picture(frames=2, frame_times_ns=(5,)), [bytes(48 * 64)] * 2),
         (samples.picture(frames=2, frame_times_ns=(5, 4)), [bytes(48 * 64)] * 2),
     ],

@@ -36,7 +36,7 @@ def test_strict_pydicom_reads_every_value(strict, read):
 
 def test_pydicom_decodes_native_pixels_as_they_were(kind, read):
     of, shown = samples.KINDS[kind]
-    shown = replace(shown, rows=15, columns=17)  # an odd number of bytes
+    shown = replace(shown, rows=15, columns=17, regions=())  # an odd number of bytes
     ds = read(samples.composed(of, shown)[0])
     assert np.array_equal(ds.pixel_array, np.squeeze(np.array(samples.pixels(shown))))
 

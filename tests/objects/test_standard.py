@@ -16,6 +16,7 @@ IODS, MODULES, ATTRIBUTES = (
 CONDITIONAL = {
     "ultrasound-multi-frame-image": {"cine"},
     "multi-frame-grayscale-byte-secondary-capture-image": {"cine"},
+    "multi-frame-grayscale-word-secondary-capture-image": {"cine", "voi-lut"},
     "multi-frame-true-color-secondary-capture-image": {"cine"},
 }
 """Conditional modules whose condition our objects meet."""
@@ -53,7 +54,15 @@ def test_the_sop_classes_are_those_of_the_standard():
         "ultrasound-multi-frame-image",
         "secondary-capture-image",
         "multi-frame-grayscale-byte-secondary-capture-image",
+        "multi-frame-grayscale-word-secondary-capture-image",
         "multi-frame-true-color-secondary-capture-image",
+        "vl-endoscopic-image",
+        "vl-microscopic-image",
+        "vl-photographic-image",
+        "dermoscopic-photography-image",
+        "video-endoscopic-image",
+        "video-microscopic-image",
+        "video-photographic-image",
         "comprehensive-sr",
         "key-object-selection-document",
     ]
