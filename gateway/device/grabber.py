@@ -180,9 +180,14 @@ class VideoDevice:
             raise _named(self._device, error) from error
 
     def close(self) -> None:
-        """Stop streaming and close the device."""
-        with suppress(OSError):  # it may be unplugged: then it has stopped already
-            self._node.ioctl(v.VIDIOC_STREAMOFF, c_int32(self._agreed.buffer_type))
+        """Stop streaming, give the buffers up and close the device. Memory that is still held would keep it busy for the next who opens it."""
+        given_up = v.v4l2_requestbuffers(count=0, type=self._agreed.buffer_type, memory=v.V4L2_MEMORY_MMAP)
+        for request, argument in (
+            (v.VIDIOC_STREAMOFF, c_int32(self._agreed.buffer_type)),
+            (v.VIDIOC_REQBUFS, given_up),
+        ):
+            with suppress(OSError):  # it may be unplugged: then it has stopped already
+                self._node.ioctl(request, argument)
         with suppress(OSError):
             self._node.close()
 
