@@ -268,7 +268,7 @@ def capture(file: Path, *, device: str | None, line: str | None, profile: str, i
     """Take one picture from a video device, or listen to a serial line: no exam, no patient, nothing stored."""
     if (device is None) == (line is None):
         raise click.UsageError("give --device or --serial")
-    own = config.load(file).paths.profiles if file.exists() else ""
+    own = config.load(file).own_profiles if file.exists() else ""
     if line is not None:
         _listen(line, profile, own, seconds)
     elif is_list:

@@ -56,7 +56,8 @@ class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: str = "/var/cache/gateway"
     """Compiled kernels."""
     profiles: str = ""
-    """A folder with modalities/, instruments/, cables/ of this site; looked at before the shipped hw/."""
+    """A folder with modalities/, instruments/, cables/ of this site; looked at before the shipped hw/. Empty: DATA/profiles. The panel writes
+    there what an engineer draws on the picture."""
 
 
 class ClockPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -220,6 +221,11 @@ class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def run(self) -> Path:
         """The tmpfs folder."""
         return Path(self.paths.run)
+
+    @property
+    def own_profiles(self) -> str:
+        """The folder of this site's own profiles."""
+        return self.paths.profiles or str(self.data / "profiles")
 
 
 DEFAULT_FILE = Path("/etc/gateway/gateway.toml")

@@ -482,6 +482,20 @@ class StoreOutcome(Struct, frozen=True, kw_only=True):
     """DIMSE status, 0 when none came."""
 
 
+class WholePicture(Struct, frozen=True, kw_only=True):
+    """What acquire says of a grabber's uncropped picture, while an engineer draws on it: live, not state."""
+
+    width_px: int
+    height_px: int
+    """Of the source: what crop, mask and calibration count in, whatever the size of the picture that is shown."""
+    pixel_aspect: tuple[int, int] = (1, 1)
+    """(vertical, horizontal)"""
+    standard: str = ""
+    """What arrives, as `input.standards` of a profile names it."""
+    proposal: tuple[int, int, int, int] | None = None
+    """The crop that the picture itself suggests (x, y, width, height); never applied unasked."""
+
+
 class StationStatus(Struct, frozen=True, kw_only=True):
     """What acquire says of one grabber, as a file on tmpfs replaced atomically: live, not state."""
 

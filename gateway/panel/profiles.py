@@ -55,10 +55,10 @@ def screen() -> str:
 def choose(grabber: str) -> Response:
     """Give a grabber another profile."""
     site, name = box().site, request.form.get("profile", "")
-    if grabber not in site.grabber or name not in profile.names("modalities", site.paths.profiles):
+    if grabber not in site.grabber or name not in profile.names("modalities", site.own_profiles):
         abort(404)
     profile.modality(
-        name, site.paths.profiles
+        name, site.own_profiles
     )  # a profile that cannot be read is refused here, in words, not at the next start
     config.write_override(site, _override(grabber), {"grabber": {grabber: {"profile": name}}})
     box().spool.history.add(f"grabber {grabber}", "profile chosen", text=name, by=guard.operator())
@@ -80,9 +80,9 @@ def _override(grabber: str) -> str:
 def _known() -> list[Known]:
     site = box().site
     found = []
-    for name in profile.names("modalities", site.paths.profiles):
+    for name in profile.names("modalities", site.own_profiles):
         try:
-            found.append(Known(name, profile.modality(name, site.paths.profiles).title))
+            found.append(Known(name, profile.modality(name, site.own_profiles).title))
         except GatewayError:
             found.append(Known(name, gettext("%(name)s (cannot be read)", name=name)))
     return found
@@ -90,7 +90,7 @@ def _known() -> list[Known]:
 
 def _row(grabber: str, name: str, *, is_waiting: bool) -> Row:
     try:
-        found = profile.modality(name, box().site.paths.profiles)
+        found = profile.modality(name, box().site.own_profiles)
     except GatewayError as error:
         return Row(grabber=grabber, chosen=name, is_waiting=is_waiting, problem=words.trouble_of(error))
     return Row(grabber=grabber, chosen=name, is_waiting=is_waiting, profile=found, facts=_facts(found))

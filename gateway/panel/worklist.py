@@ -120,7 +120,7 @@ def _how_it_is_made(place: str) -> tuple[str, str]:
     site = box().site
     if place in site.grabber:
         name = site.grabber[place].profile
-        return profile.modality(name, site.paths.profiles).object.modality, name
+        return profile.modality(name, site.own_profiles).object.modality, name
     if place in site.serial:
         return "OT", site.serial[place].instrument
     raise ConfigError(problem=gettext("no video grabber and no serial line is configured"))

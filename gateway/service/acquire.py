@@ -110,7 +110,7 @@ class Acquire:
     def profile_of(self, name: str) -> ModalityProfile:
         """Return the profile that an exam was begun with, read once."""
         if name not in self._profiles:
-            self._profiles[name] = profiles.modality(name, self._box.site.paths.profiles)
+            self._profiles[name] = profiles.modality(name, self._box.site.own_profiles)
         return self._profiles[name]
 
     # ---- what its threads do ----

@@ -78,7 +78,7 @@ def configuration(file: Path) -> Iterator[Finding]:
 
 def profiles(site: Site) -> Iterator[Finding]:
     """Load every profile that the configuration names."""
-    own = site.paths.profiles
+    own = site.own_profiles
     named: list[tuple[str, Callable[[], ModalityProfile | InstrumentProfile]]] = [
         *((f"grabber {name}", partial(profile.modality, each.profile, own)) for name, each in site.grabber.items()),
         *((f"serial {name}", partial(profile.instrument, each.instrument, own)) for name, each in site.serial.items()),

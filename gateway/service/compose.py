@@ -123,7 +123,7 @@ def of_instance(box: Box, instance: Instance, step: PerformedStep) -> Segment:
 
 def origin(box: Box, step: PerformedStep, source: str, *, is_reading: bool) -> tuple[Equipment, ObjectKind]:
     """Return the equipment and the kind of object behind a capture."""
-    own = box.site.paths.profiles
+    own = box.site.own_profiles
     if is_reading:
         return profiles.instrument(box.site.serial[source].instrument, own).equipment, profiles.READINGS
     profile = profiles.modality(step.profile, own)

@@ -34,7 +34,7 @@ REOPEN_S: Final = 2.0
 def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: Bell) -> None:
     """Serve one port until told to stop; an adapter that is unplugged is opened again when it is back."""
     box = compose.Box(site=site, spool=spool, clock=clock)
-    port = Port(name, box, profiles.instrument(site.serial[name].instrument, site.paths.profiles))
+    port = Port(name, box, profiles.instrument(site.serial[name].instrument, site.own_profiles))
     notify.ready()
     while not stop.is_set():
         try:
