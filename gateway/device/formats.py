@@ -33,6 +33,7 @@ READABLE: Final = MappingProxyType(
 SAME: Final = MappingProxyType({"NM12": "NV12", "NM21": "NV21", "YM12": "YU12", "YM21": "YV12", "JPEG": "MJPG"})
 """Fourccs whose planes lie in memories of their own (and JFIF, which is one JPEG a frame too), and what they are put together."""
 
+_FIELDS_APART: Final = {Field.ALTERNATE, Field.SEQ_TB, Field.SEQ_BT}
 _RGB: Final = {"RGB3", "BGR3", "XR24", "BGR4"}
 _MATRICES: Final = {
     v.V4L2_YCBCR_ENC_601: Matrix.BT601,
@@ -42,6 +43,8 @@ _MATRICES: Final = {
     v.V4L2_YCBCR_ENC_XV709: Matrix.BT709,
     v.V4L2_YCBCR_ENC_BT2020: Matrix.BT2020,
 }
+_XVYCC: Final = {v.V4L2_YCBCR_ENC_XV601, v.V4L2_YCBCR_ENC_XV709}
+"""They use what lies outside the limited range for more colours: there is no other range, whatever the driver states."""
 _DEFAULT_ENC: Final = {
     v.V4L2_COLORSPACE_REC709: v.V4L2_YCBCR_ENC_709,
     v.V4L2_COLORSPACE_DCI_P3: v.V4L2_YCBCR_ENC_709,
@@ -114,6 +117,7 @@ def colours(pix: v.v4l2_pix_format, device: str) -> tuple[Matrix, Range]:
     is_full = name in _RGB or space == v.V4L2_COLORSPACE_JPEG
     if quantization != v.V4L2_QUANTIZATION_DEFAULT:
         is_full = quantization == v.V4L2_QUANTIZATION_FULL_RANGE
+    is_full = is_full and encoding not in _XVYCC
     if encoding not in _MATRICES:
         raise UnknownPixelFormat(device=device, fourcc=f"{name} with colour encoding {encoding}")
     return _MATRICES[encoding], Range.FULL if is_full else Range.LIMITED
@@ -164,6 +168,8 @@ def _layout(found: v.v4l2_format, device: str, wanted: VideoInput) -> Layout:
     memories = _memories(found.fmt.pix_mp) if is_multi else (Memory(pix.bytesperline, pix.sizeimage),)
     if len(memories) != _memories_of(said):
         raise UnknownPixelFormat(device=device, fourcc=f"{said} in {len(memories)} planes")
+    if name == "MJPG" and pix.field in _FIELDS_APART:
+        raise UnknownPixelFormat(device=device, fourcc=f"{said}, one for each field")
     if min(pix.width, pix.height) < 1 or memories[0].stride_bytes < READABLE[name] * pix.width:
         problem = f"it states {pix.width}x{pix.height} pixels of {said} in rows of {memories[0].stride_bytes} bytes"
         raise DeviceError(device=device, problem=problem)

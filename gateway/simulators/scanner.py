@@ -200,7 +200,8 @@ class Stream:
     def wait(self, until_ns: int) -> None:
         """Let time pass until the next frame is due, or a command may have come, or `until_ns`."""
         now_ns = self.scanner.clock.monotonic_ns()
-        soonest_ns = min(self._due_ns(), until_ns) if self.scanner.signal is Signal.LOCKED else until_ns
+        will_come = self.scanner.signal is Signal.LOCKED and not self.has_changed
+        soonest_ns = min(self._due_ns(), until_ns) if will_come else until_ns
         self.scanner.wait(min(_LOOK_S, max(0.0, (soonest_ns - now_ns) / 1e9)))
 
     def _due_ns(self) -> int:

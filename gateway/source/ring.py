@@ -1,4 +1,4 @@
-"""The last seconds of one unbroken stream, as raw pictures in memory, and the readers of them.
+"""The last seconds of one unbroken stream, as they came, in a stated amount of memory, and the readers of them.
 
 A ring holds one geometry: when the source ends or changes, the ring ends, stays readable, and another begins (law 5).
 One thread puts; any thread reads, and what it gets is a copy. A reader that the ring overtakes is told how many pictures it
@@ -14,6 +14,7 @@ from threading import Condition
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -42,6 +43,8 @@ class Shot(Struct, frozen=True, kw_only=True):
     """How many of those were overwritten because this reader was too slow."""
     lost: int = 0
     """Pictures dropped or faulty since the ring began."""
+    why: tuple[str, ...] = ()
+    """What became of each of the missing, as far as it is known: "dropped", "error", "short", "half", "time", "broken", "overrun"."""
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -65,30 +68,38 @@ _SURE: Final = 0.75
 
 
 class Ring:
-    """Memory for `seconds` of one format, at most `limit_bytes`; `memory_bytes` says what it takes."""
+    """Memory for `seconds` of one format, at most `limit_bytes`; `memory_bytes` says what it takes at most.
+
+    Compressed pictures take what they are long; the oldest make way before the limit is passed.
+    """
 
     def __init__(self, fmt: FrameFormat, seconds: float, limit_bytes: int, name: str = "the video input") -> None:
         """Reserve the memory at once; its pages come into use during the first `seconds`."""
         wanted = math.ceil(seconds * 1e9 / fmt.frame_interval_ns) + 2
         self.format = fmt
-        self.capacity = max(2, min(wanted, limit_bytes // fmt.frame_bytes))
+        self.capacity = wanted if fmt.is_compressed else max(2, min(wanted, limit_bytes // fmt.frame_bytes))
         self.ended: Ended | None = None
         self._name = name
-        self._slots = np.empty((self.capacity, fmt.frame_bytes), np.uint8)
+        self._limit_bytes = limit_bytes
+        self._slots = np.empty((0 if fmt.is_compressed else self.capacity, fmt.frame_bytes), np.uint8)
         self._frames: list[Frame] = []
+        self._kept_bytes = 0
+        self._first = 0
         self._lost = [0] * self.capacity
+        self._why: list[tuple[str, ...]] = [()] * self.capacity
         self._lost_so_far = 0
         self._count = 0
         self._changed = Condition()
 
     @property
     def memory_bytes(self) -> int:
-        """How much memory the pictures take."""
-        return self._slots.nbytes
+        """How much memory the pictures take; compressed ones, at most."""
+        most = self.capacity * self.format.frame_bytes
+        return min(most, self._limit_bytes) if self.format.is_compressed else self._slots.nbytes
 
     @property
     def kept_s(self) -> float:
-        """How far back the ring reaches when it is full."""
+        """How far back the ring reaches when it is full; with compressed pictures, at most."""
         return self.capacity * self.format.frame_interval_ns / 1e9
 
     @property
@@ -96,15 +107,17 @@ class Ring:
         """How many pictures were ever put."""
         return self._count
 
-    def put(self, frame: Frame, missing: int) -> int:
-        """Copy a whole picture in, over the oldest; return its number."""
+    def put(self, frame: Frame, missing: int, why: tuple[str, ...] = ()) -> int:
+        """Copy a whole picture in, over the oldest; return its number. `why` tells what became of the missing."""
         with self._changed:
             number = self._count
             slot = number % self.capacity
-            data = self._slots[slot]
-            data[:] = frame.data[: self.format.frame_bytes]
             kept = Frame(
-                data=data, format=self.format, sequence=frame.sequence, field=frame.field, captured_ns=frame.captured_ns
+                data=self._copied(frame.data, slot),
+                format=self.format,
+                sequence=frame.sequence,
+                field=frame.field,
+                captured_ns=frame.captured_ns,
             )
             if number < self.capacity:
                 self._frames.append(kept)
@@ -112,6 +125,7 @@ class Ring:
                 self._frames[slot] = kept
             self._lost_so_far += missing
             self._lost[slot] = self._lost_so_far
+            self._why[slot] = why
             self._count = number + 1
             self._changed.notify_all()
             return number
@@ -137,17 +151,23 @@ class Ring:
                 previous=self._adjacent(number - 1, number), following=self._adjacent(number + 1, number + 1)
             )
 
-    def reader(self, from_ns: int | None = None) -> Reader:
-        """Read on from the picture that covers `from_ns`, from the oldest where that is gone; None: from the next to come."""
-        with self._changed:
-            return Reader(self, self._count if from_ns is None else self._first_from(from_ns))
+    def reader(self, from_ns: int | None = None, *, every_ns: int = 0) -> Reader:
+        """Read on from the picture that covers `from_ns`, from the oldest where that is gone; None: from the next to come.
 
-    def take(self, wanted: int, until_ns: int | None, timeout_s: float) -> Shot | Wait | Ended:
-        """Return picture `wanted`, or the oldest that is left of those after it; for `Reader`."""
+        `every_ns`: only one picture in so much time, the first that is due.
+        """
         with self._changed:
-            if timeout_s and wanted >= self._count and self.ended is None:
-                self._changed.wait_for(lambda: wanted < self._count or self.ended is not None, timeout_s)
-            number = max(wanted, self._oldest())
+            return Reader(self, self._count if from_ns is None else self._first_from(from_ns), every_ns)
+
+    def take(self, wanted: int, until_ns: int | None, timeout_s: float, due_ns: int = 0) -> Shot | Wait | Ended:
+        """Return picture `wanted`, or the first after it that is left and not before `due_ns`; for `Reader`."""
+        with self._changed:
+            number = self._first_due(wanted, due_ns)
+            if timeout_s and number >= self._count and self.ended is None:
+                self._changed.wait_for(
+                    lambda: self._first_due(number, due_ns) < self._count or self.ended is not None, timeout_s
+                )
+                number = self._first_due(number, due_ns)
             if until_ns is not None and self._is_past(number, until_ns):
                 return Ended()
             if number >= self._count:
@@ -157,7 +177,34 @@ class Ring:
     # ---- under the lock ----
 
     def _oldest(self) -> int:
-        return max(0, self._count - self.capacity)
+        return max(self._first, self._count - self.capacity)
+
+    def _first_due(self, wanted: int, due_ns: int) -> int:
+        """Return the first picture from `wanted` on that is kept and not before `due_ns`, or the next to come."""
+        number = max(wanted, self._oldest())
+        while number < self._count and self._captured_ns(number) < due_ns:
+            number += 1
+        return number
+
+    def _copied(self, data: npt.NDArray[np.uint8], slot: int) -> npt.NDArray[np.uint8]:
+        """Copy into the slot; a compressed picture into memory of its own, for which the oldest make way."""
+        if not self.format.is_compressed:
+            kept: npt.NDArray[np.uint8] = self._slots[slot]
+            kept[:] = data[: self.format.frame_bytes]
+            return kept
+        if self._count >= self.capacity and self._oldest() <= self._count - self.capacity:
+            self._let_go(self._count - self.capacity)
+        while self._kept_bytes + len(data) > self._limit_bytes and self._first < self._count:
+            self._let_go(self._first)
+        self._kept_bytes += len(data)
+        return data.copy()
+
+    def _let_go(self, number: int) -> None:
+        """Forget the bytes of the oldest picture."""
+        slot = number % self.capacity
+        self._kept_bytes -= len(self._frames[slot].data)
+        self._frames[slot] = replace(self._frames[slot], data=np.empty(0, np.uint8))
+        self._first = number + 1
 
     def _captured_ns(self, number: int) -> int:
         return self._frames[number % self.capacity].captured_ns
@@ -170,6 +217,7 @@ class Ring:
             frame=replace(kept, data=kept.data.copy()),
             missing=self._gap_before(number),
             lost=self._lost[slot],
+            why=self._why[slot] if self._gap_before(number) else (),
         )
 
     def _gap_before(self, number: int) -> int:
@@ -226,12 +274,14 @@ class Ring:
 
 
 class Reader:
-    """Every picture of one ring once, in order, from a first one on, until the ring ends or `stop`. For one thread."""
+    """Every picture of one ring once, or one each `every_ns`, in order, until the ring ends or `stop`. For one thread."""
 
-    def __init__(self, ring: Ring, first: int) -> None:
+    def __init__(self, ring: Ring, first: int, every_ns: int = 0) -> None:
         """Made by `Ring.reader`."""
         self._ring = ring
         self._next = first
+        self._every_ns = every_ns
+        self._due_ns = 0
         self._lost = 0
         self._is_first = True
         self._until_ns: int | None = None
@@ -257,13 +307,26 @@ class Reader:
 
     def take(self, timeout_s: float = 0.0) -> Shot | Wait | Ended:
         """Return the next picture, NOT_YET when none came in time, or, from then on, Ended."""
-        taken = self._ring.take(self._next, self._until_ns, timeout_s)
+        taken = self._ring.take(self._next, self._until_ns, timeout_s, self._due_ns)
         if not isinstance(taken, Shot):
             return taken
+        if self._every_ns:
+            return self._lapsed(taken)
         overrun = taken.number - self._next
         missing = 0 if self._is_first else taken.lost - self._lost + overrun
         self._next, self._lost, self._is_first = taken.number + 1, taken.lost, False
-        return taken if missing == taken.missing and not overrun else replace(taken, missing=missing, overrun=overrun)
+        if missing == taken.missing and not overrun:
+            return taken
+        why = taken.why if missing == taken.missing else ("overrun",) * overrun
+        return replace(taken, missing=missing, overrun=overrun, why=why)
+
+    def _lapsed(self, taken: Shot) -> Shot:
+        """Set when the next one is due, on the beat of the first; none is missing between two, their times tell the rest."""
+        captured_ns = taken.frame.captured_ns
+        first_ns = self._due_ns or captured_ns
+        self._due_ns = first_ns + ((captured_ns - first_ns) // self._every_ns + 1) * self._every_ns
+        self._next = taken.number + 1
+        return replace(taken, missing=0, why=())
 
     def __iter__(self) -> Iterator[Shot]:
         """Wait for and yield each picture until the stream ends or is stopped; never in the thread that calls `Source.step`."""
@@ -278,8 +341,9 @@ def with_neighbours(shots: Iterable[Shot]) -> Iterator[tuple[Frame | None, Shot,
     current: Shot | None = None
     for after in shots:
         if current is not None:
-            yield before, current, None if after.missing else after.frame
-            before = None if after.missing else current.frame
+            is_next = not after.missing and after.number == current.number + 1
+            yield before, current, after.frame if is_next else None
+            before = current.frame if is_next else None
         current = after
     if current is not None:
         yield before, current, None

@@ -16,15 +16,15 @@ from msgspec import Struct
 from gateway.clock import Clock
 from gateway.device.grabber import Grabber
 from gateway.errors import DeviceError, FormatChanged, NoSignal, UnknownPixelFormat, WrongStandard
-from gateway.model import Frame, FrameFormat, Signal, StationStatus
-from gateway.source.fields import Continuity, Weaver
+from gateway.model import Field, Frame, FrameFormat, Signal, StationStatus
+from gateway.source.fields import Continuity, Repeats, Weaver, is_jpeg
 from gateway.source.ring import NOT_YET, Neighbours, Reader, Ring, Shot, Wait
 
 MEMORY_LIMIT_BYTES: Final = 1 << 29
 SIGNAL_CHECK_NS: Final = 1_000_000_000
 """How often a streaming device is asked whether its signal is still there: not every driver says so by itself."""
 SILENCE_NS: Final = 1_000_000_000
-"""A stream without a picture for so long has ended."""
+"""A stream without a picture for so long, and for four of its intervals, has ended."""
 _DRAIN: Final = 8
 """So many pictures one step takes at most: then the caller has its turn."""
 _BACKWARD_LIMIT: Final = 8
@@ -64,14 +64,25 @@ class NewFrame(Struct, frozen=True, kw_only=True):
 
 
 class FrameLost(Struct, frozen=True, kw_only=True):
-    """Pictures were lost: `dropped` by the kernel, or faulty: `error` flag, `short`, `half` (a field alone), or a `time` before the last."""
+    """Pictures were lost: `dropped` by the kernel, or faulty: `error` flag, `short`, `half` (a field alone), a `time` before the last, `broken`."""
 
     why: str
     count: int
     at_ns: int
+    sequence: int
+    """The kernel's number: of what came faulty; of what came after those that were dropped."""
+    field: Field
 
 
-Event: TypeAlias = SignalEdge | FormatEdge | NewFrame | FrameLost
+class FrameRepeated(Struct, frozen=True, kw_only=True):
+    """A buffer came a second time under its (sequence, field), and was left out."""
+
+    at_ns: int
+    sequence: int
+    field: Field
+
+
+Event: TypeAlias = SignalEdge | FormatEdge | NewFrame | FrameLost | FrameRepeated
 
 
 class Source:
@@ -100,8 +111,16 @@ class Source:
         self._events: list[Event] = []
         self.signal = Signal.ABSENT
         self.error: DeviceError | None = None
-        self.frames = self.dropped = self.faulty = 0
+        self.input = ""
+        self.signal_since_ns = clock.monotonic_ns()
+        self.frames = self.dropped = self.duplicated = 0
+        self.faults: dict[str, int] = {}
         self.edges: dict[Signal, int] = dict.fromkeys(Signal, 0)
+
+    @property
+    def faulty(self) -> int:
+        """How many pictures came damaged."""
+        return sum(self.faults.values())
 
     @property
     def pause_s(self) -> float:
@@ -155,26 +174,37 @@ class Source:
         reader.stop(until_ns)
         return reader
 
-    def subscribe(self, from_ns: int | None = None) -> Reader:
-        """Read on from the picture that covers `from_ns`, or from the next: each once, in order, gaps stated. Raises NoSignal."""
+    def subscribe(self, from_ns: int | None = None, *, every_s: float = 0.0) -> Reader:
+        """Read on from the picture that covers `from_ns`, or from the next: each once, in order, gaps stated; or one each `every_s`.
+
+        Raises NoSignal.
+        """
         ring = self.ring
         if ring.ended is not None:
             raise NoSignal(device=self._name, signal=self.signal)
-        return ring.reader(from_ns)
+        return ring.reader(from_ns, every_ns=round(every_s * 1e9))
 
     def status(self, station: str, *, recording: int = 0, recording_since_ns: int = 0) -> StationStatus:
         """Say how it stands, for the panel."""
         error = self.error
-        fmt = self._ring.format if self._ring is not None and self.signal is Signal.STREAMING else None
+        ring = self._ring
+        fmt = ring.format if ring is not None and self.signal is Signal.STREAMING else None
         return StationStatus(
             station=station,
             signal=self.signal,
             boot_id=self._clock.boot_id(),
             updated_ns=self._clock.monotonic_ns(),
             picture=f"{fmt.width_px}x{fmt.height_px} {fmt.standard}".rstrip() if fmt else "",
+            input=self.input,
+            signal_since_ns=self.signal_since_ns,
+            edges={state: count for state, count in self.edges.items() if count},
             frames=self.frames,
             dropped=self.dropped,
             faulty=self.faulty,
+            faults=dict(self.faults),
+            duplicated=self.duplicated,
+            ring_bytes=ring.memory_bytes if ring is not None else 0,
+            ring_s=ring.kept_s if ring is not None else 0.0,
             recording=recording,
             recording_since_ns=recording_since_ns,
             error_code=error.code if error else "",
@@ -186,6 +216,7 @@ class Source:
     def _open(self) -> None:
         self._attempt_ns = self._clock.monotonic_ns()
         self._stream = _Stream(self._open_grabber(), self._clock.monotonic_ns())
+        self.input = self._stream.grabber.input
         self._edge(Signal.LOCKED, None)
 
     def _read(self, stream: _Stream, timeout_s: float) -> None:
@@ -207,7 +238,7 @@ class Source:
         state = stream.grabber.signal()
         if state not in _GOOD:
             raise NoSignal(device=self._name, signal=state)
-        if now_ns - stream.heard_ns >= SILENCE_NS:
+        if now_ns - stream.heard_ns >= stream.silence_ns:
             raise NoSignal(device=self._name, signal=Signal.NO_SIGNAL)
 
     def _lose(self, error: DeviceError) -> None:
@@ -224,48 +255,57 @@ class Source:
     def _edge(self, now: Signal, error: DeviceError | None, last: int = -1) -> None:
         was, before = self.signal, self.error
         self.signal, self.error = now, error
+        at_ns = self._clock.monotonic_ns()
+        if was is not now:
+            self.signal_since_ns = at_ns
         is_new = was is not now or last >= 0 or (error is not None and type(error) is not type(before))
         if is_new:
             self.edges[now] += was is not now
-            self._events.append(SignalEdge(was=was, now=now, at_ns=self._clock.monotonic_ns(), error=error, last=last))
+            self._events.append(SignalEdge(was=was, now=now, at_ns=at_ns, error=error, last=last))
 
     # ---- the pictures ----
 
     def _take(self, stream: _Stream, frame: Frame) -> None:
         """Weave, judge, and keep what is whole. Raises DeviceError where the driver's clock has started afresh."""
         now_ns = stream.heard_ns = self._clock.monotonic_ns()
+        if stream.repeats.is_repeated(frame):
+            self.duplicated += 1
+            self._events.append(FrameRepeated(at_ns=now_ns, sequence=frame.sequence, field=frame.field))
+            return
         halves = stream.weaver.orphans
         whole = stream.weaver.take(frame)
         if stream.weaver.orphans > halves:
-            self._fault(stream, "half", now_ns)
+            self._fault(stream, "half", frame, now_ns)
         if whole is None:
             return
         why = stream.fault_of(whole)
         if why:
-            self._fault(stream, why, now_ns)
+            self._fault(stream, why, whole, now_ns)
         else:
             self._keep(stream, whole, now_ns)
         if stream.backward >= _BACKWARD_LIMIT:
             raise DeviceError(device=self._name, problem="its clock went back")
 
-    def _fault(self, stream: _Stream, why: str, now_ns: int) -> None:
-        self.faulty += 1
-        stream.faults += 1
-        self._events.append(FrameLost(why=why, count=1, at_ns=now_ns))
+    def _fault(self, stream: _Stream, why: str, frame: Frame, now_ns: int) -> None:
+        self.faults[why] = self.faults.get(why, 0) + 1
+        stream.faults.append(why)
+        self._events.append(FrameLost(why=why, count=1, at_ns=now_ns, sequence=frame.sequence, field=frame.field))
 
     def _keep(self, stream: _Stream, whole: Frame, now_ns: int) -> None:
-        dropped = max(0, stream.continuity.missing_before(whole) - stream.faults)
+        dropped = max(0, stream.continuity.missing_before(whole) - len(stream.faults))
         if dropped:
             self.dropped += dropped
-            self._events.append(FrameLost(why="dropped", count=dropped, at_ns=now_ns))
-        missing, stream.faults = dropped + stream.faults, 0
+            self._events.append(
+                FrameLost(why="dropped", count=dropped, at_ns=now_ns, sequence=whole.sequence, field=whole.field)
+            )
+        why, stream.faults = (*stream.faults, *("dropped",) * dropped), []
         if self.signal is not Signal.STREAMING:
             self._edge(Signal.STREAMING, None)
         ring = self._ring_for(whole.format, now_ns)
-        missing = missing if ring.count else 0  # what was lost before the first picture is missing from nothing
-        number = ring.put(whole, missing)
+        why = why if ring.count else ()  # what was lost before the first picture is missing from nothing
+        number = ring.put(whole, len(why), why)
         self.frames += 1
-        self._events.append(NewFrame(number=number, captured_ns=whole.captured_ns, missing=missing))
+        self._events.append(NewFrame(number=number, captured_ns=whole.captured_ns, missing=len(why)))
 
     def _ring_for(self, fmt: FrameFormat, now_ns: int) -> Ring:
         """Return the running ring, or begin one: a stream that was opened anew never continues an old ring."""
@@ -289,18 +329,22 @@ class _Stream:
     def __init__(self, grabber: Grabber, now_ns: int) -> None:
         self.grabber = grabber
         self.weaver = Weaver(grabber.format)
+        self.repeats = Repeats()
         self.continuity = Continuity(grabber.format.frame_interval_ns)
+        self.silence_ns = max(SILENCE_NS, 4 * grabber.format.frame_interval_ns)
         self.looked_ns = self.heard_ns = now_ns
-        self.faults = 0
-        """Faulty pictures since the last whole one."""
+        self.faults: list[str] = []
+        """What was wrong with each of the faulty pictures since the last whole one."""
         self.backward = 0
 
     def fault_of(self, whole: Frame) -> str:
         """Say why a picture cannot be kept; empty: it can."""
-        if len(whole.data) < whole.format.frame_bytes:
+        if not whole.format.is_compressed and len(whole.data) < whole.format.frame_bytes:
             return "short"
         if whole.has_error:
             return "error"
+        if whole.format.is_compressed and not is_jpeg(whole.data):
+            return "broken"
         if self.continuity.is_going_back(whole):
             self.backward += 1
             return "time"

@@ -1,12 +1,14 @@
-"""Fields become whole pictures by moving lines, and missing pictures are counted by sequence unless the sequence lies."""
+"""Fields become whole pictures by moving lines; what is missing or repeated is told by sequence unless the sequence lies."""
 
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.model import Field, Frame, FrameFormat
-from gateway.source.fields import Continuity, Weaver
+from gateway.source.fields import Continuity, Repeats, Weaver, is_jpeg
 
 INTERVAL = 40_000_000
 TOP, BOTTOM = Field.TOP, Field.BOTTOM
@@ -94,10 +96,11 @@ def test_a_picture_with_a_faulty_field_is_faulty(bad):
 
 
 @pytest.mark.parametrize("short", [TOP, BOTTOM])
-def test_a_picture_with_a_short_field_is_faulty(short):
+def test_a_picture_with_a_short_field_is_short(short):
     weaver = Weaver(fmt(Field.ALTERNATE, 2))
     weaver.take(buffer(TOP, 0, [1] if short is TOP else [1, 3]))
-    assert weaver.take(buffer(BOTTOM, 0, [2] if short is BOTTOM else [2, 4])).has_error
+    whole = weaver.take(buffer(BOTTOM, 0, [2] if short is BOTTOM else [2, 4]))
+    assert len(whole.data) < whole.format.frame_bytes
 
 
 @pytest.mark.parametrize(("field", "order"), [(Field.SEQ_TB, Field.INTERLACED_TB), (Field.SEQ_BT, Field.INTERLACED_BT)])
@@ -152,3 +155,93 @@ def test_a_time_that_is_not_later_is_noticed():
     continuity.missing_before(at(0, 5))
     assert continuity.is_going_back(at(1, 5))
     assert not continuity.is_going_back(at(1, 5.1))
+
+
+# ---- planes, repeats, JPEG ----
+
+
+@pytest.mark.parametrize("name", ["NV12", "YU12"])
+@pytest.mark.parametrize("field", [Field.ALTERNATE, Field.SEQ_TB, Field.SEQ_BT])
+def test_the_planes_of_two_fields_are_woven_each_by_itself(name, field):
+    is_apart = field is Field.ALTERNATE
+    whole = FrameFormat(pixel_format=name, width_px=4, height_px=8, stride_bytes=4, field=Field.INTERLACED_TB)
+    stated = structs.replace(whole, field=field, height_px=4 if is_apart else 8)
+    lines = [np.arange(rows) + 50 * n for n, (rows, _) in enumerate(whole.planes)]
+    widths = [row_bytes for _, row_bytes in whole.planes]
+    planes = [
+        np.repeat(line.astype(np.uint8), width).reshape(-1, width) for line, width in zip(lines, widths, strict=True)
+    ]
+    top, bottom = ([plane[parity::2] for plane in planes] for parity in (0, 1))
+    weaver = Weaver(stated)
+
+    def sent(parts, which, sequence=3):
+        data = np.concatenate([part.reshape(-1) for part in parts])
+        return Frame(data=data, format=stated, sequence=sequence, field=which, captured_ns=0)
+
+    if is_apart:
+        assert weaver.take(sent(top, TOP)) is None
+        woven = weaver.take(sent(bottom, BOTTOM))
+    else:
+        older, younger = (top, bottom) if field is Field.SEQ_TB else (bottom, top)
+        both = [np.concatenate(pair) for pair in zip(older, younger, strict=True)]
+        woven = weaver.take(sent(both, field))
+    assert np.array_equal(woven.data, np.concatenate([plane.reshape(-1) for plane in planes]))
+    assert len(woven.data) == woven.format.frame_bytes == whole.frame_bytes
+
+
+def seen(*keys):
+    repeats = Repeats()
+    return [repeats.is_repeated(buffer(field, sequence, [1, 2], at_ns)) for sequence, field, at_ns in keys]
+
+
+def test_two_fields_of_one_sequence_are_no_repeat_and_a_third_is():
+    assert seen((0, TOP, 0), (0, BOTTOM, 20), (1, TOP, 40), (1, BOTTOM, 60), (1, BOTTOM, 61)) == [False] * 4 + [True]
+
+
+def test_one_sequence_twice_is_a_repeat_whatever_its_time():
+    assert seen((4, Field.NONE, 0), (5, Field.NONE, 40), (5, Field.NONE, 80), (6, Field.NONE, 120)) == [
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_the_very_first_frame_twice_is_a_repeat_where_its_time_is_the_same():
+    assert seen((0, Field.NONE, 7), (0, Field.NONE, 7)) == [False, True]
+
+
+def test_a_driver_that_never_counts_repeats_nothing():
+    assert not any(seen(*((0, Field.NONE, 40 * n) for n in range(9))))
+
+
+JPEG = imagecodecs.jpeg8_encode(np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3))
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2, 3, 900])
+def test_a_whole_jpeg_is_one_with_zeros_behind_it(padding):
+    assert is_jpeg(np.frombuffer(JPEG + bytes(padding), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        JPEG[:-1],
+        JPEG[:-2],
+        JPEG[1:],
+        b"\0" + JPEG,
+        JPEG[: len(JPEG) // 2],
+        JPEG + b"\xff",
+        b"\xff\xd8\xff\xd9",
+        bytes(500),
+    ],
+)
+def test_what_is_cut_or_tiny_is_no_jpeg(data):
+    assert not is_jpeg(np.frombuffer(data, np.uint8))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_jpeg_or_not(data):
+    assert is_jpeg(np.frombuffer(data, np.uint8)) in {True, False}
