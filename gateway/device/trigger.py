@@ -1,4 +1,4 @@
-"""A pedal's events or a foot switch's contact to the instants at which somebody pressed.
+"""A pedal's events or a foot switch's contact to presses: when, and with which key.
 
 A press is told once, with the time of its first contact: by the kernel's own stamp for a pedal (evdev), by the sample that
 saw it for a contact on a modem line. What chatters is one press. Nothing is retried here: what was unplugged says so and is
@@ -17,6 +17,8 @@ import time
 from collections import deque
 from contextlib import suppress
 from typing import Final, Literal, Protocol
+
+from msgspec import Struct
 
 from gateway.device import evdev
 from gateway.errors import DeviceBusy, DeviceError, DeviceGone
@@ -39,11 +41,20 @@ _BELIEVED_NS: Final = 2_000_000_000
 """A stamp that lies further back, or ahead, is of another clock: then the time of arrival counts."""
 
 
+class Press(Struct, frozen=True):
+    """One press."""
+
+    at_ns: int
+    """CLOCK_MONOTONIC, of its first contact."""
+    key: int = 0
+    """Which key of a pedal; 0: a switch has only one."""
+
+
 class Trigger(Protocol):
     """Something that a person presses."""
 
-    def poll(self, timeout_s: float) -> int | None:
-        """Return when the next press was (CLOCK_MONOTONIC, ns); None: none within the time. Raises DeviceGone, DeviceError."""
+    def poll(self, timeout_s: float) -> Press | None:
+        """Return the next press; None: none within the time. Raises DeviceGone, DeviceError."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -88,23 +99,23 @@ class Contact:
 
 
 class Pedal:
-    """A HID pedal or any other key, through evdev."""
+    """A HID pedal or any other keys, through evdev."""
 
-    def __init__(self, device: str, fd: int, codes: frozenset[int] | None, *, debounce_ms: int = 30) -> None:
+    def __init__(self, device: str, fd: int, codes: frozenset[int] | None = None, *, debounce_ms: int = 30) -> None:
         """Read `fd`, which is closed in the end; `codes` are the keys that count, None: every key. See `pedal`."""
         self._device = device
         self._fd = fd
         self._codes = codes
-        self._contact = Contact(debounce_ms * 1_000_000)
+        self._quiet_ns = debounce_ms * 1_000_000
+        self._contacts: dict[int, Contact] = {}
         self._bytes = evdev.EventBytes()
-        self._down: set[int] = set()
         self._has_dropped = False
-        self._presses: deque[int] = deque()
+        self._presses: deque[Press] = deque()
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
 
-    def poll(self, timeout_s: float) -> int | None:
-        """Return when the next press was (CLOCK_MONOTONIC, ns); None: none within the time. Raises DeviceGone, DeviceError."""
+    def poll(self, timeout_s: float) -> Press | None:
+        """Return the next press; None: none within the time. Raises DeviceGone, DeviceError."""
         until_ns = time.monotonic_ns() + round(timeout_s * 1e9)
         while not self._presses:
             left_ns = until_ns - time.monotonic_ns()
@@ -128,36 +139,35 @@ class Pedal:
             raise DeviceGone(device=self._device)
         arrived_ns = time.monotonic_ns()
         for event in self._bytes.take(data):
-            self._take(event, arrived_ns)
+            is_believed = 0 <= arrived_ns - event.at_ns <= _BELIEVED_NS
+            self._take(event, event.at_ns if is_believed else arrived_ns)
 
-    def _take(self, event: evdev.Event, arrived_ns: int) -> None:
+    def _take(self, event: evdev.Event, at_ns: int) -> None:
         """Follow one event. After SYN_DROPPED nothing counts until the next report, and then what is down is asked."""
         if event.type == evdev.EV_SYN and event.code == evdev.SYN_DROPPED:
             self._has_dropped = True
         elif event.type == evdev.EV_SYN and event.code == evdev.SYN_REPORT and self._has_dropped:
             self._has_dropped = False
-            self._down = self._asked()
-            self._look(event, arrived_ns)
-        elif event.type == evdev.EV_KEY and not self._has_dropped and self._counts(event.code):
-            (self._down.add if event.value else self._down.discard)(event.code)
-            self._look(event, arrived_ns)
+            down = self._asked()
+            for code in {*self._contacts, *down}:
+                self._look(code, at_ns, is_down=code in down)
+        elif event.type == evdev.EV_KEY and not self._has_dropped:
+            self._look(event.code, at_ns, is_down=event.value != 0)
 
-    def _look(self, event: evdev.Event, arrived_ns: int) -> None:
-        is_believed = 0 <= arrived_ns - event.at_ns <= _BELIEVED_NS
-        at_ns = event.at_ns if is_believed else arrived_ns
-        self._contact.seen(at_ns, is_closed=bool(self._down))
-        if (begun_ns := self._contact.due(at_ns)) is not None:
-            self._presses.append(begun_ns)
-
-    def _counts(self, code: int) -> bool:
-        return self._codes is None or code in self._codes
+    def _look(self, code: int, at_ns: int, *, is_down: bool) -> None:
+        if self._codes is not None and code not in self._codes:
+            return
+        contact = self._contacts.setdefault(code, Contact(self._quiet_ns))
+        contact.seen(at_ns, is_closed=is_down)
+        if (begun_ns := contact.due(at_ns)) is not None:
+            self._presses.append(Press(begun_ns, code))
 
     def _asked(self) -> set[int]:
         """Ask which keys are down (EVIOCGKEY); none, where nobody can say."""
         bits = bytearray(evdev.KEY_BYTES)
         with suppress(OSError):
             fcntl.ioctl(self._fd, evdev.EVIOCGKEY, bits)
-        return {code for code in range(evdev.KEY_MAX + 1) if bits[code // 8] >> code % 8 & 1 and self._counts(code)}
+        return {code for code in range(evdev.KEY_MAX + 1) if bits[code // 8] >> code % 8 & 1}
 
 
 class Switch:
@@ -173,17 +183,18 @@ class Switch:
         self._at_rest = is_closed_at_rest
         self._contact = Contact(debounce_ms * 1_000_000, debounce_ms * 1_000_000)
 
-    def poll(self, timeout_s: float) -> int | None:
-        """Return when the next press was (CLOCK_MONOTONIC, ns); None: none within the time. Raises DeviceGone, DeviceError."""
+    def poll(self, timeout_s: float) -> Press | None:
+        """Return the next press; None: none within the time. Raises DeviceGone, DeviceError."""
         until_ns = time.monotonic_ns() + round(timeout_s * 1e9)
         while True:
             now_ns = time.monotonic_ns()
             try:
                 is_asserted = bool(self._wires.state() & self._bit)
                 self._contact.seen(now_ns, is_closed=is_asserted is not self._at_rest)
-                begun_ns = self._contact.due(now_ns)
-                if begun_ns is not None or now_ns >= until_ns:
-                    return begun_ns
+                if (begun_ns := self._contact.due(now_ns)) is not None:
+                    return Press(begun_ns)
+                if now_ns >= until_ns:
+                    return None
                 self._wires.wait(SAMPLE_S)
             except OSError as error:
                 raise _named(self._device, error) from error

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.device import evdev, trigger
 from gateway.device.evdev import EV_KEY, EV_SYN, SYN_DROPPED, SYN_REPORT, Event
-from gateway.device.trigger import Contact, Pedal, Switch
+from gateway.device.trigger import Contact, Pedal, Press, Switch
 from gateway.errors import DeviceError, DeviceGone
 from gateway.simulators.pedal import SimulatedLines, SimulatedPedal
 
@@ -40,8 +40,8 @@ def foot():
 
 def presses(pedal):
     found = []
-    while (at_ns := pedal.poll(0.02)) is not None:
-        found.append(at_ns)
+    while (press := pedal.poll(0.02)) is not None:
+        found.append(press.at_ns)
     return found
 
 
@@ -79,6 +79,15 @@ def test_only_the_key_that_is_meant_counts(foot):
     assert presses(pedal) == []
 
 
+def test_a_board_of_three_pedals_says_which_one(foot):
+    pedal, person = foot()
+    now_ns = time.monotonic_ns() - 500 * MS
+    for n, key in enumerate(("A", "B", "C")):
+        code = evdev.code_of(key)
+        person.send(Event(EV_KEY, code, 1, now_ns + n * MS), Event(EV_KEY, code, 0, now_ns + (90 + n) * MS))
+    assert [pedal.poll(0.1).key for _ in range(3)] == [evdev.code_of(key) for key in ("A", "B", "C")]
+
+
 @pytest.mark.parametrize("off_ns", [10**15, -(10**15), 10 * 10**9])
 def test_a_stamp_of_another_clock_counts_as_the_time_of_arrival(foot, off_ns):
     pedal, person = foot()
@@ -114,7 +123,7 @@ def test_a_named_pipe_stands_in_for_a_device(tmp_path):
     pedal = trigger.pedal(str(path), ("B",), is_exclusive=False)
     person = SimulatedPedal(os.open(path, os.O_WRONLY))
     at_ns = person.press()
-    assert pedal.poll(1.0) == at_ns
+    assert pedal.poll(1.0) == Press(at_ns, KEY_B)
     person.unplug()
     pedal.close()
 
@@ -158,7 +167,7 @@ def test_a_contact_is_told_with_the_time_of_its_first_touch(switched):
         lines.then(is_closed=is_closed)
     switch = switched(lines.then(is_closed=True, samples=20))
     before_ns = time.monotonic_ns()
-    at_ns = switch.poll(2.0)
+    at_ns = switch.poll(2.0).at_ns
     assert before_ns < at_ns < time.monotonic_ns() - 12 * MS
     assert switch.poll(0.05) is None
 
@@ -236,7 +245,7 @@ def test_any_bytes_are_presses_or_nothing(data):
         theirs.sendall(data)
         before_ns = time.monotonic_ns() - 2_100 * MS
         told = [pedal.poll(0.0) for _ in range(12)]
-        assert all(each is None or before_ns < each <= time.monotonic_ns() for each in told)
+        assert all(each is None or before_ns < each.at_ns <= time.monotonic_ns() for each in told)
         assert sum(each is not None for each in told) <= len(data) // evdev.EVENT_BYTES
         pedal.close()
 
