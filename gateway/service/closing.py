@@ -182,10 +182,10 @@ def _frames(encoders: Encoders, log: Log, made: Picture) -> Iterator[bytes]:
     stored = (encoding.unpacked(frame, is_mjpeg=is_mjpeg) for _, frame in FrameLog.read(log.path)[1])
     if _is_as_recorded(log, made):
         return (each.data for each in stored)
-    return (data for _, data in encoders.in_order(lambda each: _again(each, log, made), stored))
+    return (data for _, data in encoders.in_order(lambda each: _again(each, made), stored))
 
 
-def _again(stored: Stored, log: Log, made: Picture) -> bytes:
+def _again(stored: Stored, made: Picture) -> bytes:
     if _is_as_stored(stored.kind, made):
         return stored.data
     pixels = _decoded(stored, made)

@@ -43,7 +43,7 @@ SLOW: Final = frozenset({"htj2k", "jpeg2000", "jpeg-ls", "rle"})
 """Forms that take longer to encode than the quick one."""
 COLOURS: Final = 3
 MJPEG: Final = "MJPG"
-NICENESS: Final = 5
+NICENESS: Final = 2
 """Encoders stand back behind what must be in time: the thread that owns the device, and answers to people."""
 AHEAD: Final = 2
 """Pictures taken on beyond the number of encoders, so that none of them waits for its next."""

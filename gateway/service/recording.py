@@ -81,6 +81,7 @@ class Recording:
         self._show = show
         self._pace = Pace(reader)
         self._is_coloured = self._begins_coloured = plan.encoder.form.is_lossy and plan.profile.chain.grey != "always"
+        self._overrun: list[str] = []
         self._ended_early = STUMBLED
         self._is_kept = False
         self._thread = threading.Thread(target=self._run, name=f"capture {plan.capture.number}", daemon=True)
@@ -160,7 +161,7 @@ class Recording:
     def _fill(self, log: FrameLog, pictures: Iterator[tuple[Turn, Stored | None]]) -> bool:
         """Fill one log; return whether the recording is over (rather than the segment)."""
         self._is_coloured = self._begins_coloured
-        with Syncing(log, self._station.box.clock) as syncing:
+        with Syncing(log, self._station.box.clock, self._tell_overrun) as syncing:
             for turn, stored in pictures:
                 self._miss(log, turn.shot)
                 captured_ns = turn.shot.frame.captured_ns
@@ -177,16 +178,21 @@ class Recording:
         return True
 
     def _miss(self, log: FrameLog, shot: Shot) -> None:
-        """Record what was lost before a picture, and say which of it the ring had overwritten before its turn came."""
+        """Record what was lost before a picture: dropped, faulty, or overwritten in the ring before its turn came."""
         for number in range(shot.missing):
             log.miss(shot.frame.captured_ns, is_overrun=number < shot.overrun)
         if shot.overrun:
+            self._overrun.append(f"{shot.number - shot.overrun}-{shot.number - 1}")
+
+    def _tell_overrun(self) -> None:
+        """Say which pictures of the ring were overwritten before they were read: each second, not for each of them."""
+        if self._overrun:
             self._station.logger.warning(
-                "recording falls behind: pictures %d to %d were overwritten before they were read",
-                shot.number - shot.overrun,
-                shot.number - 1,
+                "recording falls behind: pictures %s were overwritten before they were read",
+                ", ".join(self._overrun),
                 extra={"EXAM": str(self.plan.step.exam_id)},
             )
+            self._overrun.clear()
 
     def _show_first(self, turn: Turn) -> None:
         if self._show is not _shown:
@@ -237,8 +243,9 @@ class Pace:
 class Syncing:
     """Makes a log durable each second, beside the thread that fills it: a slow disk keeps no encoder waiting."""
 
-    def __init__(self, log: FrameLog, clock: Clock) -> None:
-        """Begin the first second now."""
+    def __init__(self, log: FrameLog, clock: Clock, tell: Callable[[], None]) -> None:
+        """Begin the first second now; `tell` is called in the thread that fills it, each second and at the end."""
+        self._tell = tell
         self._log = log
         self._clock = clock
         self._since_ns = clock.monotonic_ns()
@@ -250,6 +257,7 @@ class Syncing:
 
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown()
+        self._tell()
 
     def turn(self) -> None:
         """Begin a sync when it is time and none is under way. Raises what the last one met: DiskFull and the like."""
@@ -259,6 +267,7 @@ class Syncing:
         now_ns = self._clock.monotonic_ns()
         if self._pending is None and now_ns - self._since_ns >= SYNC_NS:
             self._since_ns = now_ns
+            self._tell()
             self._pending = self._thread.submit(self._log.sync)
 
 
