@@ -492,6 +492,7 @@ class WholePicture(Struct, frozen=True, kw_only=True):
     """(vertical, horizontal)"""
     standard: str = ""
     """What arrives, as `input.standards` of a profile names it."""
+    captured_ns: int = 0
     proposal: tuple[int, int, int, int] | None = None
     """The crop that the picture itself suggests (x, y, width, height); never applied unasked."""
 

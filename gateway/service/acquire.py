@@ -27,6 +27,7 @@ from gateway.service import closing, compose, encoding, log, notify, picture
 from gateway.service.bell import ring
 from gateway.service.closing import Station
 from gateway.service.recording import Plan, Recording
+from gateway.service.whole import Whole
 from gateway.simulators import grabber as simulated
 from gateway.source.ring import Ended, Wait
 from gateway.source.video import FormatEdge, FrameLost, SignalEdge, Source
@@ -99,6 +100,8 @@ class Acquire:
         self._recordings: list[Recording] = []
         self._edges: SimpleQueue[SignalEdge] = SimpleQueue()
         self._cine: Recording | None = None
+        self._exam: PerformedStep | None = None
+        self._whole = Whole(station.box.site.run, station.name)
         profile = self.profile_of(self._settings.profile)
         self._source = Source(
             opener(self._settings.device, profile, station.name, station.box.site, station.box.clock),
@@ -108,10 +111,11 @@ class Acquire:
         )
 
     def profile_of(self, name: str) -> ModalityProfile:
-        """Return the profile that an exam was begun with, read once."""
-        if name not in self._profiles:
-            self._profiles[name] = profiles.modality(name, self._box.site.own_profiles)
-        return self._profiles[name]
+        """Return a profile, read once in an exam."""
+        found = self._profiles.get(name)
+        if found is None:
+            found = self._profiles[name] = profiles.modality(name, self._box.site.own_profiles)
+        return found
 
     # ---- what its threads do ----
 
@@ -122,6 +126,7 @@ class Acquire:
 
     def turn(self) -> None:
         """Answer every press that waits, and end a cine whose exam is no longer in progress."""
+        self._meet(self._box.spool.exams.running(self._station.name))
         while (request := self._box.spool.requests.take(self._station.name)) is not None:
             self._answer(request)
         self._tell_edges()
@@ -153,10 +158,16 @@ class Acquire:
         self._source.close()
 
     def preview(self, stop: threading.Event) -> None:
-        """Publish the live picture while somebody looks."""
+        """Publish the live picture while somebody looks; one that cannot be made (a crop that does not fit) is told once."""
+        told = ""
         while not stop.wait(PREVIEW_S):
-            if live.is_wanted(self._box.site.run, self._station.name):
-                self._publish()
+            try:
+                self._show()
+                told = ""
+            except GatewayError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._station.logger.warning("no live picture: %s", error, extra={"CODE": error.code})
 
     def mend(self, stop: threading.Event) -> None:
         """Keep what could not be kept before: a recording that found the disk full, here or in a process that died."""
@@ -171,8 +182,16 @@ class Acquire:
 
     # ---- presses ----
 
+    def _meet(self, step: PerformedStep | None) -> None:
+        """Look at an exam; for one that is new here profiles are read again: what was saved since counts from this exam on."""
+        if step is not None and (self._exam is None or self._exam.exam_id != step.exam_id):
+            self._exam = step
+            self._profiles.clear()
+            self._chains.clear()
+
     def _answer(self, request: Request) -> None:
         try:
+            self._meet(self._box.spool.exams.get(request.exam_id))
             match request.kind:
                 case RequestKind.STILL:
                     self._still(request)
@@ -293,10 +312,11 @@ class Acquire:
 
     def _chain(self, fmt: FrameFormat, profile: str) -> Chain:
         key = (fmt, profile)
-        if key not in self._chains:
+        made = self._chains.get(key)
+        if made is None:
             found = self.profile_of(profile)
-            self._chains[key] = chains.build(fmt, found.chain, top_field_first=found.input.top_field_first)
-        return self._chains[key]
+            made = self._chains[key] = chains.build(fmt, found.chain, top_field_first=found.input.top_field_first)
+        return made
 
     def _encoder(self, fmt: FrameFormat, profile: str) -> Encoder:
         return encoding.encoder(self._chain(fmt, profile), fmt, self.profile_of(profile))
@@ -322,11 +342,19 @@ class Acquire:
         """Look back by two intervals: that moment is covered for sure."""
         return 2 * self._source.ring.format.frame_interval_ns
 
+    def _show(self) -> None:
+        """Make the pictures that somebody looks at: the whole one first, since a crop that does not fit is mended on it."""
+        if self._whole.is_due() and (frame := self._newest()) is not None:
+            self._whole.publish(frame)
+        if live.is_wanted(self._box.site.run, self._station.name):
+            self._publish()
+
     def _publish(self) -> None:
         frame = self._newest()
         if frame is None:
             return
-        picture = self._chain(frame.format, self._settings.profile).preview(frame.data, PREVIEW_COLUMNS)
+        profile = self._exam.profile if self._exam is not None else self._settings.profile
+        picture = self._chain(frame.format, profile).preview(frame.data, PREVIEW_COLUMNS)
         live.write_preview(self._box.site.run, self._station.name, codecs.jpeg(picture, PREVIEW_QUALITY))
 
     def _thumbnail(self, plan: Plan, pixels: Pixels) -> None:
@@ -336,7 +364,8 @@ class Acquire:
         seen = pixels if pixels.ndim == COLOUR_DIMENSIONS else pixels[..., None]
         if chain.bits_stored > BYTE_BITS:
             seen = (seen >> (chain.bits_stored - BYTE_BITS)).astype("uint8")
-        small = codecs.jpeg(chains.shrink(seen, THUMBNAIL_COLUMNS, chain.pixel_aspect), PREVIEW_QUALITY)
+        shrunk = chains.shrink(seen, THUMBNAIL_COLUMNS, chain.pixel_aspect)
+        small = codecs.jpeg(shrunk if shrunk.shape[2] == COLOUR_DIMENSIONS else shrunk[..., 0], PREVIEW_QUALITY)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(small)
