@@ -94,6 +94,9 @@ class ObjectKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is looked at, as a code (PS3.16 CID 4031 and its kin), where it is always the same: objects of visible light state it."""
     recognizable_visual_features: bool | None = None
     """Whether somebody could be recognised by what the pictures show: a face, a tattoo. Left out: not stated."""
+    specimen: bool = False
+    """What is looked at was taken from the patient (a slide under a microscope): objects of visible light name it by the order's
+    accession number, or where there is none by the exam's own number."""
     series_description: str = ""
     """SeriesDescription."""
 
@@ -281,6 +284,9 @@ _ANALOGUE = {
 _LARGEST = (4096, 2160)
 _LOSSY = frozenset({"jpeg", "passthrough"})
 _VIDEO = frozenset({"endoscopic", "microscopic", "photographic"})
+_MODALITIES = {"endoscopic": "ES", "microscopic": "GM", "photographic": "XC", "dermoscopic": "DMS"}
+"""What PS3.3 A.32 allows as Modality of each kind of visible light."""
+_DEEP = frozenset({"Y10", "Y12", "Y16"})
 _LONGEST_RULE = 300
 """Characters: DerivationDescription has 1024 (ST), and says more than the rule."""
 
@@ -337,9 +343,12 @@ def _of_modality(found: ModalityProfile) -> Iterator[str]:
         if not len("Y10") <= len(fourcc) <= len("YUYV"):
             yield f'input.pixel_formats: "{fourcc}" is no fourcc: it has four characters, as "YUYV" has, or three, as "Y10"'
     yield from _of_loss(found.object)
+    yield from _of_kinds(found)
+    for number, region in enumerate(found.region, start=1):
+        yield from (f"region {number}: {problem}" for problem in _of_region(region, found.input.standards))
     areas = [("crop", found.chain.crop)] if found.chain.crop else []
     for key, area in [*areas, *(("mask", area) for area in found.chain.mask)]:
-        yield from _of_area(key, area, found.input.standards)
+        yield from _of_area(f"chain.{key}", area, found.input.standards)
 
 
 def _of_loss(found: ObjectKind) -> Iterator[str]:
@@ -355,16 +364,60 @@ def _of_loss(found: ObjectKind) -> Iterator[str]:
         yield "object.jpeg_quality is 1 to 100"
 
 
+def _of_kinds(found: ModalityProfile) -> Iterator[str]:
+    """Check that the kinds of object can hold what comes, and say what their IODs cannot do without (PS3.3 A.32)."""
+    said = found.object
+    for key, kind in (("still", said.still), ("cine", said.cine)):
+        wanted = _MODALITIES.get(kind, said.modality)
+        if said.modality != wanted:
+            yield f'object.{key} = "{kind}" needs object.modality = "{wanted}", and it is "{said.modality}"'
+        if kind != "sc" and (deep := sorted(_DEEP & set(found.input.pixel_formats))):
+            yield f'input.pixel_formats: {deep[0]} has more than the 8 bits that object.{key} = "{kind}" can hold; "sc" holds them'
+    if said.still == "dermoscopic":
+        for name in ("manufacturer", "model_name", "serial_number", "software_versions"):
+            if not getattr(found.equipment, name):
+                yield f'object.still = "dermoscopic" needs equipment.{name}'
+        if said.recognizable_visual_features is None:
+            yield 'object.still = "dermoscopic" needs object.recognizable_visual_features = true or false'
+    if said.cine in _VIDEO and said.anatomic_region is None:
+        yield f'object.cine = "{said.cine}" needs object.anatomic_region: what is looked at, as a code'
+    if found.region and "us" not in {said.still, said.cine}:
+        yield '[[region]] is for ultrasound: object.still or object.cine must be "us"'
+
+
+def _of_region(region: Calibration, standards: tuple[str, ...]) -> Iterator[str]:
+    """Check that a calibration gives both directions, and lies in the picture."""
+    yield from _of_area("area", region.area, standards)
+    (ax, ay), (bx, by) = region.points
+    if (ax, ay) == (bx, by):
+        yield "points are two different points"
+    if region.spatial_format == "m-mode":
+        if region.length_s <= 0 or region.length_cm:
+            yield 'spatial_format = "m-mode" needs length_s, the seconds between the points, and no length_cm'
+        if region.vertical_points is None:
+            yield 'spatial_format = "m-mode" needs vertical_points and vertical_length_cm for the depth'
+    elif region.length_cm <= 0 or region.length_s:
+        yield "length_cm is the distance between the points, more than 0 (length_s is for M-mode)"
+    if region.vertical_points is not None:
+        (_, upper), (_, lower) = region.vertical_points
+        if ax == bx:
+            yield "with vertical_points, points are side by side: their x differ"
+        if upper == lower:
+            yield "vertical_points are one below the other: their y differ"
+        if region.vertical_length_cm <= 0:
+            yield "vertical_length_cm is the distance between the vertical_points, more than 0"
+
+
 def _of_area(key: str, area: Rectangle, standards: tuple[str, ...]) -> Iterator[str]:
     """Check that an area has pixels and lies inside the picture of every standard that the profile admits."""
     x, y, width, height = area
     if x < 0 or y < 0 or width < 1 or height < 1:
-        yield f"chain.{key} is [x, y, width, height] in pixels, with width and height of at least 1"
+        yield f"{key} is [x, y, width, height] in pixels, with width and height of at least 1"
         return
     for standard in standards:
         columns, rows = _picture(standard) or _LARGEST
         if x + width > columns or y + height > rows:
-            yield f"chain.{key} {list(area)} reaches outside the picture of {standard}, {columns}x{rows}"
+            yield f"{key} {list(area)} reaches outside the picture of {standard}, {columns}x{rows}"
 
 
 def _picture(standard: str) -> tuple[int, int] | None:

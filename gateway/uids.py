@@ -31,6 +31,11 @@ def instance(exam: UUID, kind: str, capture: int, segment: int) -> str:
     return _uid(exam, f"instance/{kind}/{capture}/{segment}")
 
 
+def specimen(exam: UUID) -> str:
+    """Return the Specimen UID of what was taken from the patient and is looked at in an exam."""
+    return _uid(exam, "specimen")
+
+
 def replacement(sop_instance_uid: str, revision: int) -> str:
     """Return the UID under which a corrected copy of an object that was already sent is delivered."""
     return f"2.25.{uuid5(UUID(int=0), f'{sop_instance_uid}/{revision}').int}"

@@ -31,7 +31,7 @@ class Iod(Struct, frozen=True, kw_only=True):
 _SUBJECT = (modules.patient, modules.general_study, modules.patient_study)
 _IMAGE = (*_SUBJECT, modules.general_series, modules.general_equipment, modules.general_acquisition)
 _MULTI_FRAME = (pictures.image_pixel, pictures.cine, pictures.multi_frame)
-_VISIBLE = (
+_SKIN = (
     *_SUBJECT,
     visible.general_series,
     modules.general_equipment,
@@ -39,6 +39,7 @@ _VISIBLE = (
     visible.acquisition_context,
     visible.vl_image,
 )
+_VISIBLE = (*_SKIN, visible.specimen)
 
 US_IMAGE = Iod(
     name="Ultrasound Image",
@@ -106,7 +107,7 @@ VL_PHOTOGRAPHIC = Iod(
 DERMOSCOPIC_PHOTOGRAPHY = Iod(
     name="Dermoscopic Photography Image",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.7",
-    of_words=(*_VISIBLE, visible.enhanced_general_equipment, visible.dermoscopic_image),
+    of_words=(*_SKIN, visible.enhanced_general_equipment, visible.dermoscopic_image),
     of_picture=(pictures.image_pixel,),
     of_both=(pictures.general_image,),
 )

@@ -10,6 +10,7 @@ import copy
 from datetime import datetime
 from pathlib import Path
 
+from msgspec import structs
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
@@ -36,6 +37,8 @@ IDENTITY = (
     # when it was captured, where the clock was wrong
     "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture",
     "TimezoneOffsetFromUTC", "ImageComments",
+    # Specimen: named by the order
+    "ContainerIdentifier", "SpecimenDescriptionSequence",
 )
 # fmt: on
 """The attributes that a revision may change: which object, who, for which order, and when."""
@@ -61,6 +64,8 @@ def write(source: Path, sink: Sink, words: Words, *, modified_at: datetime, repl
 def _identity(ds: Dataset, words: Words) -> Dataset:
     """What the words say of the attributes of IDENTITY, as this kind of object has them."""
     iod = iods.by_uid(str(ds.SOPClassUID))
+    is_specimen = "ContainerIdentifier" in ds  # as when it was made, whatever the profile says today
+    words = structs.replace(words, object=structs.replace(words.object, specimen=is_specimen))
     said = merged([*(module(words) for module in iod.of_words), modules.sop_common(words, iod.sop_class_uid)])
     times = dataset(ContentDate=words_.da(words, words.captured_at), ContentTime=words_.tm(words, words.captured_at))
     if iod is iods.COMPREHENSIVE_SR:

@@ -202,6 +202,7 @@ def _words(exam: PerformedStep) -> Words:
             conversion_type="DV" if is_full else "DI",
             anatomic_region=_CODE if is_full else None,
             recognizable_visual_features=False if is_full else None,
+            specimen=is_full,
         ),
         station=Station(institution_name="known" if is_full else ""),
         sop_instance_uid=uids.instance(_EXAM, "image", 1, 1),

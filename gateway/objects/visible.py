@@ -1,7 +1,7 @@
 """Words to the modules that only objects of visible light have: what their IODs ask beyond those of every image.
 
 What nobody told the gateway (the polarisation of a dermatoscope's light, the context of an acquisition) is there and empty.
-PS3.3 C.7.5.2 Enhanced General Equipment, C.7.6.14 Acquisition Context, C.8.12 VL Image, Dermoscopic Image.
+PS3.3 C.7.5.2 Enhanced General Equipment, C.7.6.14 Acquisition Context, C.7.6.22 Specimen, C.8.12 VL Image, Dermoscopic Image.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
+from gateway import uids
 from gateway.objects import modules
 from gateway.objects.attributes import code, dataset
 from gateway.objects.words import Words
@@ -26,10 +27,11 @@ _UNPAIRED = frozenset({
 
 
 def general_series(words: Words) -> Dataset:
-    """C.7.3.1: without Laterality where the anatomic region has no sides."""
+    """C.7.3.1: without Laterality where the anatomic region has no sides; a specimen has none either."""
     ds = modules.general_series(words)
     region = words.object.anatomic_region
-    if region is not None and region.value in _UNPAIRED and "Laterality" in ds:
+    has_no_sides = words.object.specimen or (region is not None and region.value in _UNPAIRED)
+    if has_no_sides and "Laterality" in ds:
         del ds.Laterality
     return ds
 
@@ -49,6 +51,25 @@ def unknown_equipment(words: Words) -> Iterator[str]:
 def acquisition_context(_words: Words) -> Dataset:
     """C.7.6.14: nobody told the gateway of any."""
     return dataset(AcquisitionContextSequence=[])
+
+
+def specimen(words: Words) -> Dataset:
+    """C.7.6.22: one, of which only the order is known: the accession number names it, else the exam's own number."""
+    if not words.object.specimen:
+        return Dataset()
+    step = words.exam.scheduled
+    name = (step.accession_number if step else "") or words.exam.exam_id.hex[:8].upper()
+    return dataset(
+        ContainerIdentifier=name,
+        IssuerOfTheContainerIdentifierSequence=[],
+        ContainerTypeCodeSequence=[],
+        SpecimenDescriptionSequence=dataset(
+            SpecimenIdentifier=name,
+            IssuerOfTheSpecimenIdentifierSequence=[],
+            SpecimenUID=uids.specimen(words.exam.exam_id),
+            SpecimenPreparationSequence=[],
+        ),
+    )
 
 
 def vl_image(words: Words) -> Dataset:

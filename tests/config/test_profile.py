@@ -191,6 +191,94 @@ def test_a_modality_that_cannot_work_says_why(own, change, says):
     assert "mine.toml" in str(refused.value)
 
 
+REGION = """
+[[region]]
+area = [100, 50, 400, 400]
+points = [[520, 100], [520, 300]]
+length_cm = 5.0
+"""
+DERMATOSCOPE = """
+still = "dermoscopic"
+recognizable_visual_features = false
+[equipment]
+manufacturer = "Maker"
+model_name = "M1"
+serial_number = "17"
+software_versions = "2"
+"""
+
+
+def test_a_calibration_takes_two_points_and_a_length(own):
+    folder = own("modalities", MODALITY + 'still = "us"' + REGION)
+    (region,) = profile.modality("mine", folder).region
+    assert (region.area, region.points, region.length_cm) == ((100, 50, 400, 400), ((520, 100), (520, 300)), 5.0)
+    assert (region.spatial_format, region.data_type, region.vertical_points) == ("2d", "tissue", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("[100, 50, 400, 400]", "[100, 50, 800, 400]"), "region 1: area [100, 50, 800, 400] reaches outside"),
+        (("[[520, 100], [520, 300]]", "[[520, 100], [520, 100]]"), "two different points"),
+        (("length_cm = 5.0", "length_cm = 0.0"), "length_cm is the distance"),
+        (("length_cm = 5.0", "length_s = 1.0"), "length_cm is the distance"),
+        (("length_cm = 5.0", 'length_cm = 5.0\nspatial_format = "m-mode"'), "needs length_s"),
+        (("length_cm = 5.0", 'length_s = 1.0\nspatial_format = "m-mode"'), "needs vertical_points"),
+        (
+            ("length_cm = 5.0", "length_cm = 5.0\nvertical_points = [[1, 1], [1, 9]]\nvertical_length_cm = 1.0"),
+            "x differ",
+        ),
+        (
+            ("[520, 300]]", "[530, 300]]\nvertical_points = [[1, 9], [8, 9]]\nvertical_length_cm = 1.0"),
+            "their y differ",
+        ),
+        (("[520, 300]]", "[530, 300]]\nvertical_points = [[1, 1], [1, 9]]"), "vertical_length_cm is the distance"),
+        (("[[region]]", "[object]"), "object"),
+    ],
+)
+def test_a_calibration_that_cannot_measure_says_why(own, change, says):
+    with pytest.raises(ProfileError) as refused:
+        profile.modality("mine", own("modalities", MODALITY + 'still = "us"' + REGION.replace(*change)))
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("", REGION), 'object.still or object.cine must be "us"'),
+        (('modality = "US"', 'modality = "OT"\nstill = "endoscopic"'), 'needs object.modality = "ES"'),
+        (
+            ('modality = "US"', 'modality = "ES"\ncine = "endoscopic"\nlossy_rule = "Dr A"'),
+            "needs object.anatomic_region",
+        ),
+        (('modality = "US"', 'modality = "DMS"\nstill = "dermoscopic"'), "needs equipment.manufacturer"),
+        (
+            ('modality = "US"', 'modality = "DMS"' + DERMATOSCOPE.replace("recognizable_visual_features = false", "")),
+            "needs object.recognizable_visual_features",
+        ),
+    ],
+)
+def test_a_kind_of_object_that_lacks_what_its_standard_asks_says_so(own, change, says):
+    text = MODALITY.replace(*change) if change[0] else MODALITY + change[1]
+    with pytest.raises(ProfileError) as refused:
+        profile.modality("mine", own("modalities", text))
+    assert says in str(refused.value)
+
+
+def test_ten_bits_are_asked_for_only_where_the_object_can_hold_them(own):
+    deep = MODALITY.replace("[object]", 'pixel_formats = ["Y10", "GREY"]\n[object]')
+    profile.modality("mine", own("modalities", deep))
+    with pytest.raises(ProfileError, match="Y10 has more than the 8 bits"):
+        profile.modality("mine", own("modalities", deep + 'still = "us"\n'))
+
+
+def test_a_dermatoscope_whose_profile_says_everything_is_taken(own):
+    found = profile.modality(
+        "mine", own("modalities", MODALITY.replace('modality = "US"', 'modality = "DMS"' + DERMATOSCOPE))
+    )
+    assert found.object.still == "dermoscopic"
+
+
 def test_a_crop_must_fit_every_standard_that_the_profile_admits(own):
     with_crop = MODALITY.replace("[object]", "[chain]\ncrop = [0, 0, 720, 576]\n[object]")
     profile.modality("mine", own("modalities", with_crop))

@@ -75,11 +75,13 @@ def object_kind(kind):
         "microscopic": ("GM", LARYNX),
         "photographic": ("XC", SKIN),
         "dermoscopic": ("DMS", SKIN),
+        "specimen": ("GM", LARYNX),
     }[kind]
     return ObjectKind(
         modality=modality,
-        still=kind,
-        cine="sc" if kind == "dermoscopic" else kind,
+        still="microscopic" if kind == "specimen" else kind,
+        cine={"dermoscopic": "sc", "specimen": "microscopic"}.get(kind, kind),
+        specimen=kind == "specimen",
         anatomic_region=region,
         recognizable_visual_features=False if kind == "dermoscopic" else None,
         series_description="Live",
@@ -236,6 +238,7 @@ KINDS = {
     "microscopic-still": ("microscopic", picture(samples=3)),
     "photographic-still": ("photographic", picture(samples=3)),
     "dermoscopic-still": ("dermoscopic", picture(samples=3)),
+    "specimen-still": ("specimen", picture(samples=3)),
     "endoscopic-cine-without-video": ("endoscopic", picture(samples=3, frames=5)),
 }
 VIDEO = picture(
@@ -247,7 +250,7 @@ VIDEO = picture(
     lossy_ratio=40.0,
     lossy_rule="The department decided in 2026 that its videos are for teaching.",
 )
-VIDEOS = ("endoscopic", "microscopic", "photographic")
+VIDEOS = ("endoscopic", "microscopic", "photographic", "specimen")
 
 
 def stream(folder, name="video.mp4", data=b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40):

@@ -40,6 +40,7 @@ def test_the_class_follows_from_profile_and_picture():
         "microscopic-still": "VL Microscopic Image",
         "photographic-still": "VL Photographic Image",
         "dermoscopic-still": "Dermoscopic Photography Image",
+        "specimen-still": "VL Microscopic Image",
         "endoscopic-cine-without-video": "Multi-frame True Color Secondary Capture Image",
     }
 
@@ -84,6 +85,15 @@ def test_whether_somebody_can_be_recognised_is_said_where_it_is_known(read, stat
     kind = ObjectKind(modality="XC", still="photographic", recognizable_visual_features=stated)
     ds = read(samples.composed("photographic", samples.picture(samples=3), object=kind)[0])
     assert ds.get("RecognizableVisualFeatures") == said
+
+
+def test_a_specimen_is_named_by_its_order_or_by_the_exam(read):
+    ordered = read(samples.composed("specimen", samples.picture(samples=3))[0])
+    (of,) = ordered.SpecimenDescriptionSequence
+    assert (ordered.ContainerIdentifier, of.SpecimenIdentifier) == ("A-17", "A-17")
+    assert of.SpecimenUID == uids.specimen(samples.EXAM)
+    alone = read(samples.composed("specimen", samples.picture(samples=3), exam_changes={"scheduled": None})[0])
+    assert alone.ContainerIdentifier == "6F1F4D1E"
 
 
 @pytest.mark.parametrize(("region", "present"), [(samples.LARYNX, False), (samples.SKIN, True), (None, True)])

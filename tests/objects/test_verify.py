@@ -40,6 +40,21 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize(
+    ("said", "values"),
+    [
+        ("HighBit 7 and BitsStored 12 do not fit BitsAllocated 8", {"BitsStored": 12}),
+        ("HighBit 9 and BitsStored 8 do not fit BitsAllocated 8", {"HighBit": 9}),
+        ("SamplesPerPixel does not fit PhotometricInterpretation", {"PhotometricInterpretation": "RGB"}),
+        ("SequenceOfUltrasoundRegions is empty", {"SequenceOfUltrasoundRegions": []}),
+        ("ultrasound region 1 reaches outside the picture", {"Columns": 32}),
+    ],
+)
+def test_what_the_pixels_and_regions_say_must_fit(saved, said, values):
+    broken = _changed(samples.composed("us", samples.picture(frames=3, regions=(samples.REGION,)))[0], **values)
+    assert said in verify.check(saved(broken))
+
+
 @pytest.mark.parametrize("said", BROKEN)
 def test_a_broken_rule_is_said_in_words(saved, said):
     broken = _changed(samples.composed("us", samples.picture(frames=3))[0], **BROKEN[said])
