@@ -11,7 +11,7 @@ import codecs
 import re
 import sysconfig
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -261,6 +261,24 @@ def cable(name: str, own: str = "") -> Cable:
     return _load("cables", name, own, Cable)
 
 
+def modality_from(name: str, table: Mapping[str, object]) -> ModalityProfile:
+    """Return the profile that a file of this name with this table would be. Raises ProfileError, which names the mistake."""
+    if not _NAME.fullmatch(name):
+        raise ProfileError(
+            name=name, problem="is no good name for a file: use letters, digits, and . _ - after the first"
+        )
+    return _made(table, name, ModalityProfile, "")
+
+
+def path_of(kind: Kind, name: str, own: str = "") -> Path:
+    """Return the file that a name means. Raises ProfileError when there is none."""
+    for folder in _folders(own):
+        path = folder / kind / f"{name}.toml"
+        if _NAME.fullmatch(name) and path.is_file():
+            return path
+    raise ProfileError(name=name, problem=f"there is no hw/{kind}/{name}.toml")
+
+
 def names(kind: Kind, own: str = "") -> list[str]:
     """Return the names of every profile of a kind, the site's own among them."""
     return sorted({path.stem for folder in _folders(own) for path in (folder / kind).glob("*.toml")})
@@ -298,21 +316,21 @@ def _folders(own: str) -> Iterator[Path]:
 
 
 def _load(kind: Kind, name: str, own: str, cls: type[P]) -> P:
-    for folder in _folders(own):
-        path = folder / kind / f"{name}.toml"
-        if _NAME.fullmatch(name) and path.is_file():
-            return _parsed(path, cls)
-    raise ProfileError(name=name, problem=f"there is no hw/{kind}/{name}.toml")
-
-
-def _parsed(path: Path, cls: type[P]) -> P:
+    path = path_of(kind, name, own)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        found = msgspec.convert({"name": path.stem, **table}, cls)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise ProfileError(name=path.stem, problem=f"{path}: {error}") from error
-    if problem := next(_problems(found, path.stem), ""):
-        raise ProfileError(name=path.stem, problem=f"{path}: {problem}")
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProfileError(name=name, problem=f"{path}: {error}") from error
+    return _made(table, name, cls, f"{path}: ")
+
+
+def _made(table: Mapping[str, object], name: str, cls: type[P], where: str) -> P:
+    try:
+        found = msgspec.convert({"name": name, **table}, cls)
+    except msgspec.ValidationError as error:
+        raise ProfileError(name=name, problem=f"{where}{error}") from error
+    if problem := next(_problems(found, name), ""):
+        raise ProfileError(name=name, problem=f"{where}{problem}")
     return found
 
 

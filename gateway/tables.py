@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import get_args, get_origin
+from typing import TypeGuard, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -190,7 +190,10 @@ def _either(kinds: str) -> str:
 
 
 def written(table: Mapping[str, object]) -> str:
-    """Return a table of tables, strings, numbers, booleans and lists of these as TOML; what is None is left out."""
+    """Return a table of tables, strings, numbers, booleans and lists of these as TOML; what is None is left out.
+
+    A list of tables becomes an array of tables (`[[region]]`).
+    """
     return "\n".join(_lines(table, ())) + "\n"
 
 
@@ -215,19 +218,34 @@ def literal(value: object) -> str:
             return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
         case list() | tuple():
             return f"[{', '.join(literal(each) for each in value)}]"
+        case dict():
+            return f"{{ {', '.join(f'{_key(key)} = {literal(each)}' for key, each in value.items())} }}"
         case _:
             return repr(value)
 
 
 def _lines(table: Mapping[str, object], at: Keys) -> Iterator[str]:
-    tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    tables = {key: value for key, value in table.items() if isinstance(value, Mapping) or _is_array(value)}
     if at and (len(tables) < len(table) or not table):
         yield f"[{dotted(at)}]"
-    for key, value in table.items():
-        if key not in tables and value is not None:
-            yield f"{_key(key)} = {literal(value)}"
+    yield from _values(table, tables)
     for key, inner in tables.items():
-        yield from _lines(inner, (*at, key))
+        if isinstance(inner, Mapping):
+            yield from _lines(inner, (*at, key))
+        else:
+            for each in inner:
+                yield f"[[{dotted((*at, key))}]]"
+                yield from _values(each, ())
+
+
+def _values(table: Mapping[str, object], besides: Collection[str]) -> Iterator[str]:
+    for key, value in table.items():
+        if key not in besides and value is not None:
+            yield f"{_key(key)} = {literal(value)}"
+
+
+def _is_array(value: object) -> TypeGuard[list[Mapping[str, object]]]:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(each, Mapping) for each in value)
 
 
 def _key(key: str) -> str:

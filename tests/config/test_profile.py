@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from pydicom.sr import codedict
 
-from gateway import profile
+from gateway import profile, tables
 from gateway.errors import ProfileError
 from gateway.source.dialects.plain_line import PlainLine
 
@@ -360,3 +360,26 @@ def test_with_a_rule_jpeg_and_pass_through_are_admitted():
     for name in ("jpeg", "passthrough"):
         kind = profile.ObjectKind(modality="ES", compression=name, lossy_rule="Dr A, 2026: enough for documentation.")
         assert list(profile._of_loss(kind)) == []
+
+
+def test_a_profile_that_was_written_is_read_back_with_its_arrays_of_tables(tmp_path):
+    table = tomllib.loads(MODALITY) | {
+        "chain": {"crop": [1, 2, 30, 40], "mask": [[1, 2, 3, 4], [5, 6, 7, 8]]},
+        "region": [
+            {"area": [1, 2, 30, 40], "points": [[5, 6], [5, 36]], "length_cm": 5.0},
+            {"area": [1, 2, 30, 30], "points": [[5, 6], [5, 26]], "length_cm": 2.5, "data_type": "colour_flow"},
+        ],
+    }
+    table["object"] |= {"still": "us", "anatomic_region": {"value": "1", "scheme": "99TEST", "meaning": "Test"}}
+    tables.save(tmp_path / "modalities" / "mine.toml", table)
+    assert tomllib.loads((tmp_path / "modalities" / "mine.toml").read_text(encoding="utf-8")) == table
+    assert profile.modality("mine", str(tmp_path)) == profile.modality_from("mine", table)
+    assert profile.path_of("modalities", "mine", str(tmp_path)).parent.parent == tmp_path
+
+
+def test_a_table_that_would_be_no_profile_is_refused_before_it_is_written():
+    table = tomllib.loads(MODALITY)
+    with pytest.raises(ProfileError, match="reaches outside"):
+        profile.modality_from("mine", table | {"chain": {"crop": [0, 0, 4000, 10]}})
+    with pytest.raises(ProfileError, match="no good name"):
+        profile.modality_from("../mine", table)
