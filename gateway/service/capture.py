@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway import profile as profiles
 from gateway.clock import SystemClock
 from gateway.device import grabber
-from gateway.errors import DeviceError
+from gateway.errors import DeviceError, NoSignal
+from gateway.model import Frame, Signal
 from gateway.profile import PixelChain, VideoInput
 from gateway.simulators import grabber as simulated
+from gateway.source.fields import Weaver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,8 @@ ANYTHING: Final = VideoInput(
 SIMULATOR: Final = "simulator:"
 AROUND: Final = 3
 """A picture and its neighbours: what a motion-adaptive de-interlacer looks at."""
+FIELDS: Final = 25 * AROUND
+"""So many buffers at most until that many pictures are whole: half a second of fields."""
 
 
 class Captured(Struct, frozen=True, kw_only=True):
@@ -58,17 +63,17 @@ def still(device: str, output: Path, profile: str = "", own: str = "") -> Captur
     found = profiles.modality(profile, own) if profile else None
     opened = _open(device, found.input if found else ANYTHING)
     try:
-        before, at, after = grabber.take(opened, AROUND)
+        before, at, after = _pictures(opened)
         recipe = found.chain if found else PixelChain()
-        built = chain.build(opened.format, recipe, top_field_first=found.input.top_field_first if found else None)
+        built = chain.build(at.format, recipe, top_field_first=found.input.top_field_first if found else None)
         picture = built.run(before.data, at.data, after.data)
         output.write_bytes(png(picture.tobytes(), built.columns, built.rows))
         return Captured(
             file=str(output),
             standard=opened.format.standard,
             pixel_format=opened.format.pixel_format,
-            width_px=opened.format.width_px,
-            height_px=opened.format.height_px,
+            width_px=at.format.width_px,
+            height_px=at.format.height_px,
             rows=built.rows,
             columns=built.columns,
             steps=list(built.steps),
@@ -105,6 +110,17 @@ def png(rgb: bytes, columns: int, rows: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     )
+
+
+def _pictures(opened: Grabber) -> list[Frame]:
+    """Take whole pictures: fields that come apart are woven. Raises NoSignal."""
+    weaver, whole = Weaver(opened.format), list[Frame]()
+    for frame in grabber.take(opened, FIELDS):
+        if (woven := weaver.take(frame)) is not None:
+            whole.append(replace(woven, data=woven.data.copy()))
+        if len(whole) == AROUND:
+            return whole
+    raise NoSignal(device=opened.format.standard, signal=Signal.NO_LOCK)
 
 
 def _open(device: str, wanted: VideoInput) -> Grabber:
