@@ -95,6 +95,9 @@ def work(room: Room, rounds: int, say) -> None:
     for _ in range(rounds):
         still(room, step, say)
         number = room.press(step, RequestKind.CINE_START).capture
+        if number is None:  # on a busy machine a press to stop came too late
+            room.press(step, RequestKind.CINE_STOP)
+            continue
         room.until(partial(_is_long, room, step, number))
         still(room, step, say)
         room.press(step, RequestKind.CINE_STOP)
