@@ -8,6 +8,7 @@ once anything was done to them, or they came lossy, the image is DERIVED, and De
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 
 from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
@@ -15,12 +16,19 @@ from pydicom.valuerep import format_number_as_ds
 import gateway
 from gateway.errors import ObjectInvalid
 from gateway.model import Code, Picture
-from gateway.objects import modules
+from gateway.objects import coerce, modules
 from gateway.objects import words as words_
 from gateway.objects.attributes import code, dataset
 from gateway.objects.words import Words
 
 LOSSY_COMPRESSION = Code("113040", "DCM", "Lossy Compression")
+DERIVATIONS = MappingProxyType(
+    {
+        "resampled": Code("113085", "DCM", "Spatial resampling"),
+        "noise filter": Code("113087", "DCM", "Smoothing"),
+    }
+)
+"""How a step begins for which the standard has a code (PS3.16 CID 7203); the others are told in words only."""
 VIDEO = frozenset({"endoscopic", "microscopic", "photographic"})
 """Kinds of cine that are MPEG-4 video."""
 
@@ -41,7 +49,7 @@ def general_image(words: Words, picture: Picture) -> Dataset:
         ContentTime=words_.tm(words, words.captured_at),
         ImageType=["DERIVED" if is_derived else "ORIGINAL", "PRIMARY"],
         DerivationDescription=derivation(picture) or None,
-        DerivationCodeSequence=code(LOSSY_COMPRESSION) if picture.lossy_method else None,
+        DerivationCodeSequence=[code(one) for one in derivation_codes(picture)] or None,
         ImageComments="\r\n".join((*_remarks(words, picture), *modules.comments(words))) or None,
         BurnedInAnnotation="NO" if picture.is_text_masked else "YES",
         RecognizableVisualFeatures=_yes_or_no(words.object.recognizable_visual_features),
@@ -57,6 +65,14 @@ def derivation(picture: Picture) -> str:
     elif picture.lossy_method:
         done.insert(0, f"lossy at the source ({picture.lossy_method})")
     return "; ".join(done)
+
+
+def derivation_codes(picture: Picture) -> tuple[Code, ...]:
+    """Return the codes for what was done, where there are any; each once."""
+    done = [
+        meaning for begins, meaning in DERIVATIONS.items() if any(step.startswith(begins) for step in picture.steps)
+    ]
+    return (*done, *((LOSSY_COMPRESSION,) if picture.lossy_method else ()))
 
 
 def lossy(picture: Picture) -> dict[str, str]:
@@ -95,9 +111,12 @@ def multi_frame(picture: Picture) -> Dataset:
 
 
 def cine(picture: Picture) -> Dataset:
-    """C.7.6.5: FrameTime when the capture times lie within 1 ms of an even beat, else each frame's own interval."""
+    """C.7.6.5: FrameTime when the capture times lie within 1 ms of an even beat, else each frame's own interval.
+
+    Rates are whole frames a second: a time-lapse has none.
+    """
     interval_ns = _mean_interval_ns(picture)
-    rate = max(1, round(1e9 / interval_ns))
+    rate = round(1e9 / interval_ns) or None
     is_even = is_regular(picture)
     return dataset(
         FrameTime=f"{interval_ns / 1e6:.6f}".rstrip("0").rstrip(".") if is_even else None,
@@ -187,6 +206,8 @@ def _yes_or_no(stated: bool | None) -> str | None:  # noqa: FBT001  as the profi
 def _remarks(words: Words, picture: Picture) -> list[str]:
     """Sentences on what a reader cannot see in the pixels."""
     remarks = [*picture.notes, *_instead(words, picture)]
+    if len(derivation(picture).encode()) > coerce.LIMITS["ST"]:
+        remarks.append(f"What was done to the pixels, whole: {derivation(picture)}")
     if picture.missing_frames:
         noun = "frame was" if picture.missing_frames == 1 else "frames were"
         remarks.append(f"{picture.missing_frames} {noun} missed; the intervals between frames show where.")

@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from msgspec.structs import replace
 from pydicom.encaps import parse_basic_offsets
+from pydicom.sr.codedict import codes
 
 from gateway import uids
 from gateway.config import Station
@@ -273,6 +274,38 @@ def test_untouched_pixels_are_original(read):
     ds = read(samples.composed("us", samples.picture(steps=()))[0])
     assert list(ds.ImageType) == ["ORIGINAL", "PRIMARY"]
     assert "DerivationDescription" not in ds
+
+
+def test_what_was_done_is_coded_where_the_standard_has_a_code(read):
+    steps = (
+        "crop 64x48+0+0",
+        "resampled to 64x48 square pixels",
+        "noise filter (temporal)",
+        "masked 1x1+0+0 with black",
+    )
+    shown = samples.picture(steps=steps, lossy_method="ISO_10918_1", lossy_ratio=8.0)
+    ds = read(samples.composed("us", shown)[0])
+    assert [item.CodeValue for item in ds.DerivationCodeSequence] == ["113085", "113087", "113040"]
+    meanings = {concept.value: concept.meaning for concept in codes.cid7203.concepts.values()}
+    assert all(meanings[item.CodeValue].lower() == item.CodeMeaning.lower() for item in ds.DerivationCodeSequence)
+    assert "lossy at the source" in ds.DerivationDescription
+    assert all(step in ds.DerivationDescription for step in steps)
+    assert "DerivationCodeSequence" not in read(samples.composed("us", samples.picture(steps=("crop 4x4+0+0",)))[0])
+
+
+def test_more_steps_than_one_attribute_holds_are_told_whole_in_the_comments(read):
+    steps = tuple(f"masked 100x20+{at}+400 with black" for at in range(1000, 1040))
+    ds = read(samples.composed("us", samples.picture(steps=steps))[0])
+    assert len(ds.DerivationDescription) <= 1024
+    assert all(step in ds.ImageComments for step in steps)
+
+
+def test_a_time_lapse_has_no_rate_of_whole_frames_a_second(read):
+    shown = samples.picture(frames=3, frame_times_ns=(0, 5_000_000_000, 10_000_000_000))
+    ds = read(samples.composed("us", shown)[0])
+    assert float(ds.FrameTime) == 5000
+    assert "CineRate" not in ds
+    assert "RecommendedDisplayFrameRate" not in ds
 
 
 def test_a_lossy_source_stays_lossy(read):

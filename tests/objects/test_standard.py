@@ -42,10 +42,19 @@ def test_every_required_attribute_is_there(read, name, data):
 @pytest.mark.parametrize(("name", "data"), OBJECTS, ids=lambda value: value if isinstance(value, str) else "")
 def test_no_attribute_is_foreign_to_its_iod(read, name, data):
     ds = read(data)
-    known = {
-        attribute["keyword"] for attribute in _attributes(ds.SOPClassUID, mandatory=False) if not attribute["path"]
-    }
-    assert {element.keyword for element in ds} - known == set(), name
+    known = {(*attribute["path"], attribute["keyword"]) for attribute in _attributes(ds.SOPClassUID, mandatory=False)}
+    assert [path for path in _paths(ds) if path not in known and "ContentSequence" not in path] == [], name
+
+
+@pytest.mark.parametrize("iod", [iod for iod in iods.ALL if iod.of_picture], ids=lambda iod: iod.name)
+def test_an_iod_has_every_module_that_is_mandatory_and_none_that_is_foreign(iod):
+    key = IODS[iod.sop_class_uid]
+    ours = {module.__name__.replace("_", "-") for module in (*iod.of_words, *iod.of_picture, *iod.of_both)}
+    ours.add("sop-common")
+    allowed = {module["key"] for module in MODULES[key]}
+    mandatory = {module["key"] for module in MODULES[key] if module["usage"] == "M"}
+    assert ours - allowed == set()
+    assert mandatory | CONDITIONAL.get(key, set()) <= ours
 
 
 def test_the_sop_classes_are_those_of_the_standard():
@@ -83,3 +92,13 @@ def _at(ds, path):
     for keyword in path:
         items = [inner for item in items if keyword in item for inner in item[keyword].value]
     return items
+
+
+def _paths(ds, above=()):
+    """The path of every attribute, through all items of its sequences."""
+    for element in ds:
+        path = (*above, element.keyword)
+        yield path
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _paths(item, path)
