@@ -87,8 +87,37 @@ class Grabber(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Name of a file in hw/modalities/ (without .toml)."""
     ring_s: Annotated[float, Meta(ge=1, le=60)] = 6.0
     """How much of the past is kept in RAM, as it came: 15 MB a second at 640x480 and 25 Hz, 21 MB for PAL."""
+    ring_mb: Annotated[int, Meta(ge=16, le=65536)] = 512
+    """But no more memory than this: at 1080p60 in YUYV (249 MB a second) it reaches back two seconds. Health shows both."""
     retrospective_s: Annotated[float, Meta(ge=1, le=60)] = 5.0
     """How much of it one press of "Last seconds" keeps."""
+    time_lapse_s: Annotated[float, Meta(ge=0.2, le=3600)] = 5.0
+    """A time-lapse keeps one picture in so many seconds."""
+    edid: str = ""
+    """What an HDMI or DVI receiver tells the scanner that it is: a name in /usr/share/gateway/edid, without .hex, or a path."""
+
+
+class Trigger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[trigger.NAME]: a pedal or a foot switch, and what a press of it does while an exam is in progress."""
+
+    kind: Literal["pedal", "switch"]
+    """pedal: keys of a HID pedal or keyboard. switch: a contact between RTS (or DTR) and a modem line of a serial port."""
+    device: str
+    """`/dev/gateway/pedal-...` or `/dev/gateway/serial-...`; several triggers may share a pedal, each with its own keys."""
+    grabber: str
+    """Whose exam it captures."""
+    action: Literal["still", "cine", "retrospective", "time-lapse"] = "still"
+    """cine and time-lapse begin with one press and end with the next."""
+    keys: tuple[str, ...] = ()
+    """Names of keys in linux/input-event-codes.h ("KEY_B", "BTN_0"); none: every key of it."""
+    line: Literal["cts", "dsr", "dcd", "ri"] = "cts"
+    """Which modem line the contact pulls."""
+    debounce_ms: Annotated[int, Meta(ge=1, le=1000)] = 30
+    """What moves for less than this is chatter."""
+    is_exclusive: bool = True
+    """Nobody else sees the keys: a pedal that plays a keyboard must not type into the panel."""
+    is_closed_at_rest: bool = False
+    """The contact opens when it is pressed."""
 
 
 class SerialPort(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -206,6 +235,7 @@ class Site(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spool: Store = Store()
     grabber: dict[str, Grabber] = {}
     serial: dict[str, SerialPort] = {}
+    trigger: dict[str, Trigger] = {}
     destination: dict[str, Destination] = {}
     worklist: Worklist | None = None
     listen: Listen = Listen()
@@ -391,6 +421,7 @@ def _sources(site: Site) -> Iterator[Mistake]:
             )
             problem = f'names no grabber: "{line.station}"{meant}'
             yield _bad("serial", name, "station", problem=problem)
+    yield from _triggers(site)
     for kind, devices in (("grabber", site.grabber), ("serial", site.serial)):
         taken: dict[str, str] = {}
         for name, each in devices.items():
@@ -399,6 +430,27 @@ def _sources(site: Site) -> Iterator[Mistake]:
             elif each.device in taken and not each.device.startswith("simulator:"):
                 yield _bad(kind, name, "device", problem=f"is the device of {kind}.{taken[each.device]} too")
             taken[each.device] = name
+
+
+def _triggers(site: Site) -> Iterator[Mistake]:
+    """What a pedal captures, which key means what, and ports that an instrument has for itself."""
+    owners: dict[tuple[str, str], str] = {}
+    for name, each in site.trigger.items():
+        if each.grabber not in site.grabber:
+            meant = (
+                f"; did you mean {tables.nearest(each.grabber, site.grabber)}?" if site.grabber else ": there is none"
+            )
+            yield _bad("trigger", name, "grabber", problem=f'names no grabber: "{each.grabber}"{meant}')
+        if not each.device:
+            yield _bad("trigger", name, "device", problem="is empty: name the device")
+        port = next((port for port, line in site.serial.items() if line.device == each.device), "")
+        if port:
+            yield _bad("trigger", name, "device", problem=f"is the device of serial.{port} too")
+        for key in each.keys if each.kind == "pedal" else (each.line,):
+            other = owners.setdefault((each.device, key.upper().removeprefix("KEY_")), name)
+            if other != name:
+                what = "keys" if each.kind == "pedal" else "line"
+                yield _bad("trigger", name, what, problem=f'"{key}" of that device belongs to trigger.{other} already')
 
 
 def _names(site: Site) -> Iterator[Mistake]:

@@ -149,6 +149,11 @@ def _ask(node: v.Node, buffer_type: int, size: tuple[int, int], code: str, *, is
         asked.fmt.pix.bytesperline = asked.fmt.pix.sizeimage = 0
         asked.fmt.pix.priv = v.V4L2_PIX_FMT_PRIV_MAGIC
     node.ioctl(v.VIDIOC_S_FMT, asked)
+    if (
+        pix.field == Field.ALTERNATE and size[1] and pix.height > size[1] // 2
+    ):  # each buffer is one field: whoever scales made it as high as a picture
+        pix.height = size[1] // 2
+        node.ioctl(v.VIDIOC_S_FMT, asked)
     return asked
 
 

@@ -23,14 +23,14 @@ from gateway.errors import DeviceError, ExamError, GatewayError, NoPictureThen
 from gateway.model import CaptureKind, CaptureState, RequestKind
 from gateway.pixels import chain as chains
 from gateway.pixels import codecs, unload, warm
-from gateway.service import closing, compose, encoding, log, notify, picture
+from gateway.service import closing, compose, encoding, log, notify, picture, triggers
 from gateway.service.bell import ring
 from gateway.service.closing import Station
 from gateway.service.recording import Plan, Recording
 from gateway.service.whole import Whole
 from gateway.simulators import grabber as simulated
 from gateway.source.ring import Ended, Wait
-from gateway.source.video import FormatEdge, FrameLost, SignalEdge, Source
+from gateway.source.video import FormatEdge, FrameLost, FrameRepeated, SignalEdge, Source
 from gateway.spool import live
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Acquire:
             station.box.clock,
             name=station.name,
             ring_s=self._settings.ring_s,
+            memory_limit_bytes=self._settings.ring_mb << 20,
         )
 
     def profile_of(self, name: str) -> ModalityProfile:
@@ -122,7 +123,7 @@ class Acquire:
     @property
     def works(self) -> tuple[Callable[[threading.Event], None], ...]:
         """What runs beside `turn`, each in a thread of its own, until told to stop."""
-        return self.watch, self.preview, self.mend
+        return self.watch, self.preview, self.mend, *triggers.works(self._station)
 
     def turn(self) -> None:
         """Answer every press that waits, and end a cine whose exam is no longer in progress."""
@@ -151,7 +152,10 @@ class Acquire:
                     self._edges.put(event)
                     self._say()
                 elif isinstance(event, FrameLost):
-                    self._station.logger.info("%d pictures lost (%s)", event.count, event.why)
+                    where = f"{event.sequence} {event.field.name}"
+                    self._station.logger.info("%d pictures lost at %s (%s)", event.count, where, event.why)
+                elif isinstance(event, FrameRepeated):
+                    self._station.logger.info("picture %d %s came twice", event.sequence, event.field.name)
                 elif isinstance(event, FormatEdge):
                     self._say()
             stop.wait(min(self._source.pause_s, STEP_S))
@@ -201,6 +205,8 @@ class Acquire:
                     self._stop_cine(request)
                 case RequestKind.RETROSPECTIVE:
                     self._last_seconds(request)
+                case RequestKind.TIME_LAPSE_START:
+                    self._start_cine(request, CaptureKind.TIME_LAPSE, every_s=self._settings.time_lapse_s)
         except GatewayError as error:
             self._station.logger.warning("%s", error, extra={"EXAM": str(request.exam_id), "CODE": error.code})
             self._box.spool.requests.missed(request.request_id, error)
@@ -251,10 +257,10 @@ class Acquire:
         near = self._wait_for(lambda: self._source.neighbours(shot))
         return encoder.pixels(near.previous, shot.frame, near.following)
 
-    def _start_cine(self, request: Request) -> None:
+    def _start_cine(self, request: Request, kind: CaptureKind = CaptureKind.CINE, *, every_s: float = 0.0) -> None:
         if self._recording() is not None:
             raise ExamError(problem="it is recording already")
-        self._cine = self._record(request, CaptureKind.CINE, self._source.subscribe(request.pressed_ns))
+        self._cine = self._record(request, kind, self._source.subscribe(request.pressed_ns, every_s=every_s))
 
     def _stop_cine(self, request: Request) -> None:
         cine = self._recording()

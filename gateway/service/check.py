@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, structs
 
 from gateway import config, profile
-from gateway.errors import ClockUntrusted, ConfigError, DeviceError, GatewayError, NoPresentationContext, ProfileError
+from gateway.device import evdev
+from gateway.errors import (
+    ClockUntrusted,
+    ConfigBadValue,
+    ConfigError,
+    DeviceError,
+    GatewayError,
+    NoPresentationContext,
+    ProfileError,
+)
 from gateway.forward import dicom
 from gateway.service import unit
 from gateway.source import worklist
@@ -25,7 +34,7 @@ from gateway.wire.dimse import scu
 
 if TYPE_CHECKING:
     from gateway.clock import Clock
-    from gateway.config import Site
+    from gateway.config import Site, Trigger
     from gateway.profile import InstrumentProfile, ModalityProfile
     from gateway.wire.dimse.peer import Peer
 
@@ -134,6 +143,21 @@ def devices(site: Site) -> Iterator[Finding]:
         hint = "" if is_there else "Is the adapter plugged in? ls -l /dev/gateway /dev/serial/by-path names what is."
         text = line.device if is_there else f"{line.device} is not there"
         yield Finding(subject=f"serial {name}", verdict="good" if is_there else "bad", text=text, hint=hint)
+    for name, trigger in site.trigger.items():
+        yield _trigger(f"trigger {name}", trigger)
+
+
+def _trigger(subject: str, trigger: Trigger) -> Finding:
+    unknown = [key for key in trigger.keys if evdev.code_of(key) is None]
+    if unknown:
+        error = ConfigBadValue(
+            file="gateway.toml", key=f"{subject}: keys", problem=f"has no key of the kernel: {unknown[0]}"
+        )
+        return _bad(subject, error)
+    if not Path(trigger.device).exists():
+        hint = "Is it plugged in? ls -l /dev/gateway /dev/input/by-path names what is."
+        return Finding(subject=subject, verdict="bad", text=f"{trigger.device} is not there", hint=hint)
+    return Finding(subject=subject, verdict="good", text=f"{trigger.device}: {trigger.action} on {trigger.grabber}")
 
 
 def kernels(cache: Path) -> Finding:

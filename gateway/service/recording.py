@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 from msgspec import Struct
 
 from gateway.errors import CodecError, DiskFull, GatewayError, PixelError
+from gateway.model import CaptureKind
 from gateway.service import closing, picture
 from gateway.service.encoding import Encoder, Pixels
 from gateway.source.ring import Ended, Shot, with_neighbours
@@ -127,7 +128,7 @@ class Recording:
     def _record(self) -> str:
         """Fill the frame logs; return what ended the stream before its time, if something did."""
         spool, plan = self._station.box.spool, self.plan
-        stored = self._station.encoders.in_order(self._store, self._turns())
+        stored = self._stored()
         segment, is_over = 0, False
         while not is_over:
             log = spool.new_frame_log(self._header(segment))
@@ -141,6 +142,12 @@ class Recording:
                 segment = spool.captures.next_segment(plan.step.exam_id, plan.capture.number)
         ended = self._reader.take()
         return str(ended.error) if isinstance(ended, Ended) and ended.error is not None else ""
+
+    def _stored(self) -> Iterator[tuple[Turn, Stored | None]]:
+        """Encode several pictures at a time; of a time-lapse each at once, for the next is far away."""
+        if self.plan.capture.kind is CaptureKind.TIME_LAPSE:
+            return ((turn, self._store(turn)) for turn in (Turn(None, shot, None, False) for shot in self._shots))
+        return self._station.encoders.in_order(self._store, self._turns())
 
     def _turns(self) -> Iterator[Turn]:
         for before, shot, after in with_neighbours(self._shots):

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec import inspect as types
 
 from gateway import tables
-from gateway.config import Grabber, SerialPort, Site
+from gateway.config import Grabber, SerialPort, Site, Trigger
 from gateway.profile import Cable, InstrumentProfile, ModalityProfile
 from gateway.tables import Keys
 
@@ -31,11 +31,17 @@ SAMPLES: Final[Mapping[str, str]] = MappingProxyType(
         "address": "192.0.2.0/24",
         "profile": "ultrasound-hdmi",
         "instrument": "plain-line-dose",
+        "kind": "pedal",
+        "grabber": "NAME",
     }
 )
 """What stands in the example where there is no default; addresses of RFC 5737."""
 DEVICES: Final[Mapping[type[Struct], str]] = MappingProxyType(
-    {Grabber: "/dev/gateway/video-pci-0000:00:14.0-usb-0:3:1.0", SerialPort: "/dev/gateway/serial-ttyS0"}
+    {
+        Grabber: "/dev/gateway/video-pci-0000:00:14.0-usb-0:3:1.0",
+        SerialPort: "/dev/gateway/serial-ttyS0",
+        Trigger: "/dev/gateway/pedal-pci-0000:00:14.0-usb-0:2:1.0",
+    }
 )
 
 

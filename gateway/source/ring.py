@@ -299,7 +299,7 @@ class Reader:
     @property
     def room(self) -> int:
         """How many pictures may still come before the next to be read is overwritten; 0 or less: it is gone."""
-        return self._ring.capacity - (self._ring.count - self._next)
+        return self._ring.capacity - (0 if self._every_ns else self._ring.count - self._next)
 
     def stop(self, until_ns: int) -> None:
         """End with the last picture captured at or before `until_ns`; callable from any thread."""

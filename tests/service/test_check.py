@@ -116,10 +116,19 @@ def test_devices_that_are_not_there_are_named(tmp_path):
         tmp_path,
         grabber={"A": {"device": "/dev/video-none", "profile": "ultrasound-hdmi"}},
         serial={"B": {"device": "/dev/tty-none", "instrument": "plain-line-dose"}},
+        trigger={
+            "foot": {"kind": "pedal", "device": "/dev/pedal-none", "grabber": "A"},
+            "hand": {"kind": "pedal", "device": "/dev/null", "grabber": "A", "keys": ["HEART"]},
+            "knee": {"kind": "pedal", "device": "/dev/null", "grabber": "A", "keys": ["KEY_B"]},
+        },
     )
     found = list(check.devices(config.load(file)))
-    assert [(each.subject, each.verdict) for each in found] == [("grabber A", "bad"), ("serial B", "bad")]
+    verdicts = {each.subject: each.verdict for each in found}
+    triggers = {"trigger foot": "bad", "trigger hand": "bad", "trigger knee": "good"}
+    assert verdicts == {"grabber A": "bad", "serial B": "bad", **triggers}
     assert "/dev/video-none" in found[0].text
+    assert "no key of the kernel: HEART" in found[3].text
+    found.pop()
     assert all(each.hint for each in found)
 
 
