@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.model import Patient
-from gateway.objects import revise
+from gateway.objects import revise, transcode, verify
+from gateway.pixels import codecs
 from gateway.profile import ObjectKind
 from tests.objects import samples
 
@@ -80,6 +81,33 @@ def test_a_compressed_object_is_valid(saved, syntax, samples_per_pixel):
     frames = [samples.encode(frame, syntax) for frame in samples.pixels(shown)]
     for name in ("us", "sc"):
         assert unexplained(saved(samples.composed(name, shown, frames)[0])) == []
+
+
+@pytest.mark.parametrize("samples_per_pixel", [1, 3])
+def test_an_object_that_lost_by_a_rule_is_valid(saved, samples_per_pixel):
+    shown = samples.picture(
+        samples=samples_per_pixel,
+        transfer_syntax_uid=samples.JPEG,
+        photometric_interpretation=codecs.photometric("jpeg", samples_per_pixel),
+        lossy_method="ISO_10918_1",
+        lossy_ratio=8.0,
+        lossy_rule="Dr A decided in 2026 that these pictures are for teaching.",
+    )
+    frames = [codecs.jpeg_baseline(frame, 90) for frame in samples.pixels(shown)]
+    for name in ("us", "sc", "endoscopic", "photographic"):
+        data = samples.composed(name, shown, frames)[0]
+        assert unexplained(saved(data)) == []
+        assert verify.check(saved(data)) == []
+
+
+@pytest.mark.parametrize("syntax", sorted(codecs.ENCODABLE))
+def test_deep_grey_is_valid_in_every_form(saved, tmp_path, syntax):
+    for frames in (1, 3):
+        path = tmp_path / "packed.dcm"
+        with path.open("wb") as sink:
+            plain = saved(samples.composed("sc", samples.picture(bits_stored=12, frames=frames))[0])
+            transcode.write(plain, sink, syntax, codecs.decode, codecs.encode_as)
+        assert unexplained(path) == []
 
 
 def test_a_revised_object_is_valid(saved, tmp_path):

@@ -220,6 +220,19 @@ def _said(ds, left_out, *, has_private):
     ]
 
 
+@pytest.mark.parametrize("target", sorted(codecs.ENCODABLE))
+def test_every_kind_of_object_keeps_its_pixels_and_words_in_every_form(saved, kind, target):
+    of, shown = samples.KINDS[kind]
+    plain = saved(samples.composed(of, shown)[0])
+    there, back = io.BytesIO(), io.BytesIO()
+    transcode.write(plain, there, target, codecs.decode, codecs.encode_as)
+    packed = saved(there.getvalue())
+    assert verify.check(packed) == []
+    assert verify.same(plain, packed, codecs.decode)
+    transcode.write(packed, back, samples.EXPLICIT, codecs.decode, codecs.encode_as)
+    assert back.getvalue() == plain.read_bytes()
+
+
 def transcoded(path, target, **options):
     sink = io.BytesIO()
     written = transcode.write(path, sink, UID(target), samples.decode, samples.encode, **options)
