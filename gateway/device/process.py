@@ -1,14 +1,15 @@
-"""Programs: started, heard line by line, stopped politely and then not."""
+"""Programs: started, fed, heard line by line or to the end, stopped politely and then not."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 STOP_S = 15.0
 """A program that has not ended so long after SIGTERM is killed."""
@@ -69,3 +70,48 @@ class Program:
         with output:
             for line in output:
                 self._hear(line.decode("utf-8", errors="replace").rstrip())
+
+
+class Said(NamedTuple):
+    """How a program ended, and what it said."""
+
+    status: int
+    text: str
+
+
+def feed(arguments: Sequence[str], pieces: Iterable[bytes] = ()) -> Said:
+    """Run a program to its end, with `pieces` as its standard input, one after the other as it takes them.
+
+    One that ends before it has read them all is fed no more. What `pieces` raises ends it. Raises FileNotFoundError when
+    there is no such program.
+    """
+    process = subprocess.Popen(
+        list(arguments),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    said: list[bytes] = []
+    reader = threading.Thread(target=lambda: said.append(process.stdout.read() if process.stdout else b""), daemon=True)
+    reader.start()
+    try:
+        with suppress(BrokenPipeError):
+            _write(process, pieces)
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        status = process.wait()
+        reader.join()
+        if process.stdout:
+            process.stdout.close()
+    return Said(status, b"".join(said).decode("utf-8", errors="replace"))
+
+
+def _write(process: subprocess.Popen[bytes], pieces: Iterable[bytes]) -> None:
+    if process.stdin is None:
+        return
+    with process.stdin as end:
+        for piece in pieces:
+            end.write(piece)

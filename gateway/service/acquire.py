@@ -283,7 +283,7 @@ class Acquire:
             capture=self._begin(step, kind, first.frame.captured_ns),
             profile=self.profile_of(step.profile),
             format=reader.format,
-            encoder=self._encoder(reader.format, step.profile),
+            encoder=self._encoder(reader.format, step.profile, is_cine=True),
         )
         made = Recording(self._station, plan, chained((first,), reader), reader, self._thumbnail)
         self._recordings.append(made)
@@ -324,8 +324,8 @@ class Acquire:
             made = self._chains[key] = chains.build(fmt, found.chain, top_field_first=found.input.top_field_first)
         return made
 
-    def _encoder(self, fmt: FrameFormat, profile: str) -> Encoder:
-        return encoding.encoder(self._chain(fmt, profile), fmt, self.profile_of(profile))
+    def _encoder(self, fmt: FrameFormat, profile: str, *, is_cine: bool = False) -> Encoder:
+        return encoding.encoder(self._chain(fmt, profile), fmt, self.profile_of(profile), is_cine=is_cine)
 
     def _wait_for(self, look: Callable[[], T | Wait]) -> T:
         """Look until the answer is there; a picture that does not come within a second does not come."""

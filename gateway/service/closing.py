@@ -19,7 +19,7 @@ from gateway import exam as exams
 from gateway.errors import GatewayError
 from gateway.model import CaptureState, Picture
 from gateway.pixels import codecs
-from gateway.service import compose, encoding, picture
+from gateway.service import compose, encoding, movie, picture
 from gateway.service.encoding import COLOUR, COLOURS, GREY, JPEGS, QUICKS, Encoders, Stored
 from gateway.service.picture import JPEG_BASELINE, Sums
 from gateway.spool import framelog
@@ -147,8 +147,31 @@ def _compose(
     if log.header.picture is None or station.box.spool.instances.same_uid(uid):
         return
     made = _picture(log, log.header.picture, profile, ended_early)
+    if movie.is_wanted(profile.object):
+        why_not = _compose_video(station, segment, log, made)
+        if not why_not:
+            return
+        made = structs.replace(made, notes=(*made.notes, f"Kept as it was recorded, not as video: {why_not}."))
     frames = _frames(station.encoders, log, made)
     compose.store_picture(station.box, segment, made, frames, reserve_bytes=log.counted.payload_bytes)
+
+
+def _compose_video(station: Station, segment: compose.Segment, log: Log, made: Picture) -> str:
+    """Make one log's object an MPEG-4 video; return why that cannot be, empty when it is done."""
+    why_not = movie.obstacle(made)
+    if why_not:
+        return why_not
+    stream, is_mjpeg = log.path.with_suffix(".mp4"), picture.is_mjpeg(log.header.format)
+    stored = (encoding.unpacked(frame, is_mjpeg=is_mjpeg) for _, frame in FrameLog.read(log.path)[1])
+    raw = (data for _, data in station.encoders.in_order(lambda each: _pixels(each, made).tobytes(), stored))
+    try:
+        if not movie.encode(made, raw, stream):
+            return "its encoder failed"
+        video = movie.made(made, log.header.format, segment.object, stream)
+        compose.store_video(station.box, segment, video, stream)
+    finally:
+        stream.unlink(missing_ok=True)
+    return ""
 
 
 def _picture(log: Log, blank: Picture, profile: ModalityProfile, ended_early: str) -> Picture:
@@ -188,10 +211,14 @@ def _frames(encoders: Encoders, log: Log, made: Picture) -> Iterator[bytes]:
 def _again(stored: Stored, made: Picture) -> bytes:
     if _is_as_stored(stored.kind, made):
         return stored.data
+    return codecs.encode_as(_pixels(stored, made), made.transfer_syntax_uid, made.bits_stored)
+
+
+def _pixels(stored: Stored, made: Picture) -> Pixels:
+    """Return a stored picture with as many samples as its object has."""
     pixels = _decoded(stored, made)
-    if pixels.ndim != COLOURS and made.samples_per_pixel == COLOURS:
-        pixels = np.repeat(pixels[..., None], COLOURS, axis=2)
-    return codecs.encode_as(pixels, made.transfer_syntax_uid, made.bits_stored)
+    is_grey_among_coloured = pixels.ndim != COLOURS and made.samples_per_pixel == COLOURS
+    return np.repeat(pixels[..., None], COLOURS, axis=2) if is_grey_among_coloured else pixels
 
 
 def _decoded(stored: Stored, made: Picture) -> Pixels:

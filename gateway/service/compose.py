@@ -25,6 +25,7 @@ from gateway.spool.spool import Spool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
+    from pathlib import Path
 
     from gateway.model import Observation, Picture
     from gateway.objects.words import Sink
@@ -96,6 +97,15 @@ def store_picture(
     says = words(box.site, segment)
     wrote = _Wrote(lambda sink: image.write(sink, says, picture, frames), segment.object.modality, picture.frame_count)
     return _store(box, segment, says, wrote, reserve_bytes, also)
+
+
+def store_video(box: Box, segment: Segment, picture: Picture, stream: Path) -> Instance:
+    """Write a segment as an MPEG-4 video, durable and admitted when this returns."""
+    says = words(box.site, segment)
+    wrote = _Wrote(
+        lambda sink: image.write_video(sink, says, picture, stream), segment.object.modality, picture.frame_count
+    )
+    return _store(box, segment, says, wrote, stream.stat().st_size, None)
 
 
 def store_readings(

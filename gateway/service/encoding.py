@@ -39,6 +39,8 @@ JPEG_GREY, JPEG_COLOUR = b"j", b"J"
 GREYS: Final = frozenset({GREY, QUICK_GREY, JPEG_GREY})
 QUICKS: Final = frozenset({QUICK_GREY, QUICK_COLOUR})
 JPEGS: Final = frozenset({JPEG_GREY, JPEG_COLOUR})
+VIDEOS: Final = frozenset({"endoscopic", "microscopic", "photographic"})
+"""Recordings that become MPEG-4 when they are closed: until then they are kept without a loss of ours."""
 SLOW: Final = frozenset({"htj2k", "jpeg2000", "jpeg-ls", "rle"})
 """Forms that take longer to encode than the quick one."""
 COLOURS: Final = 3
@@ -165,10 +167,12 @@ class Encoders:
                 future.cancel()
 
 
-def encoder(chain: Chain, fmt: FrameFormat, profile: ModalityProfile) -> Encoder:
+def encoder(chain: Chain, fmt: FrameFormat, profile: ModalityProfile, *, is_cine: bool = False) -> Encoder:
     """Return the encoder of a capture: as the profile says, as far as the pictures can be stored so."""
-    is_mjpeg = fmt.pixel_format == MJPEG
-    return Encoder(chain=chain, profile=profile, form=form(chain, fmt, profile), is_mjpeg=is_mjpeg)
+    found = form(chain, fmt, profile)
+    if is_cine and found.is_lossy and profile.object.cine in VIDEOS:
+        found = Form("htj2k")
+    return Encoder(chain=chain, profile=profile, form=found, is_mjpeg=fmt.pixel_format == MJPEG)
 
 
 def form(chain: Chain, fmt: FrameFormat, profile: ModalityProfile) -> Form:
