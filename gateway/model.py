@@ -140,6 +140,13 @@ class Region(Struct, frozen=True, kw_only=True):
     data_type: Literal["tissue", "colour_flow"] = "tissue"
 
 
+class Loss(Struct, frozen=True):
+    """One compression with loss: LossyImageCompressionMethod and how many bytes became one."""
+
+    method: str
+    ratio: float
+
+
 class Picture(Struct, frozen=True, kw_only=True):
     """What the pixels of one object are, and what was done to them (law 4)."""
 
@@ -170,7 +177,10 @@ class Picture(Struct, frozen=True, kw_only=True):
     source_format: str = ""
     """VideoImageFormatAcquired / DigitalImageFormatAcquired."""
     lossy_method: str = ""
+    """Of the last compression with loss; empty when there was none."""
     lossy_ratio: float = 0.0
+    earlier_losses: tuple[Loss, ...] = ()
+    """What had compressed it with loss before that (an MJPEG grabber, of a video), in order."""
     lossy_rule: str = ""
     """Who decided that the box itself compresses with loss, and why; empty when it does not (the source may have)."""
     missing_frames: int = 0

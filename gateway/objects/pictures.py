@@ -15,7 +15,7 @@ from pydicom.valuerep import format_number_as_ds
 
 import gateway
 from gateway.errors import ObjectInvalid
-from gateway.model import Code, Picture
+from gateway.model import Code, Loss, Picture
 from gateway.objects import coerce, modules
 from gateway.objects import words as words_
 from gateway.objects.attributes import code, dataset
@@ -29,8 +29,6 @@ DERIVATIONS = MappingProxyType(
     }
 )
 """How a step begins for which the standard has a code (PS3.16 CID 7203); the others are told in words only."""
-VIDEO = frozenset({"endoscopic", "microscopic", "photographic"})
-"""Kinds of cine that are MPEG-4 video."""
 
 FRAME_TIME, FRAME_TIME_VECTOR = 0x00181063, 0x00181065
 
@@ -59,7 +57,8 @@ def general_image(words: Words, picture: Picture) -> Dataset:
 
 def derivation(picture: Picture) -> str:
     """Return what was done to the pixels, in order, as one sentence; empty when nothing was."""
-    done = list(picture.steps)
+    done = [*(f"lossy at the source ({loss.method}, {loss.ratio:g} to 1)" for loss in picture.earlier_losses)]
+    done.extend(picture.steps)
     if picture.lossy_rule:
         done.append(f"compressed with loss ({picture.lossy_method}), by rule: {picture.lossy_rule}")
     elif picture.lossy_method:
@@ -75,16 +74,18 @@ def derivation_codes(picture: Picture) -> tuple[Code, ...]:
     return (*done, *((LOSSY_COMPRESSION,) if picture.lossy_method else ()))
 
 
-def lossy(picture: Picture) -> dict[str, str]:
-    """C.7.6.1.1.5: sticky; a lossy source stays lossy however it is stored."""
+def lossy(picture: Picture) -> dict[str, str | list[str]]:
+    """C.7.6.1.1.5: sticky; a lossy source stays lossy however it is stored, and each loss has its method and ratio, in order."""
     if not picture.lossy_method:
         return {"LossyImageCompression": "00"}
-    ratio = {"LossyImageCompressionRatio": format_number_as_ds(round(picture.lossy_ratio, 2))}
-    return {
+    losses = (*picture.earlier_losses, Loss(picture.lossy_method, picture.lossy_ratio))
+    said: dict[str, str | list[str]] = {
         "LossyImageCompression": "01",
-        "LossyImageCompressionMethod": picture.lossy_method,
-        **(ratio if picture.lossy_ratio > 0 else {}),
+        "LossyImageCompressionMethod": [loss.method for loss in losses],
     }
+    if all(loss.ratio > 0 for loss in losses):
+        said["LossyImageCompressionRatio"] = [format_number_as_ds(round(loss.ratio, 2)) for loss in losses]
+    return said
 
 
 def image_pixel(picture: Picture) -> Dataset:
@@ -217,9 +218,7 @@ def _remarks(words: Words, picture: Picture) -> list[str]:
 
 
 def _instead(words: Words, picture: Picture) -> Iterator[str]:
-    """Why it is a Secondary Capture, where the profile asks for another kind."""
+    """Why it is a Secondary Capture, where the profile asks for another kind; whoever makes no video says why in a note."""
     asked = words.object.still if picture.frame_count == 1 else words.object.cine
     if picture.bits_stored > 8 and asked != "sc":
         yield f"Stored as Secondary Capture: its {picture.bits_stored} bits are more than the {asked} kind can hold."
-    elif picture.frame_count > 1 and asked in VIDEO and picture.photometric_interpretation != "YBR_PARTIAL_420":
-        yield f"Stored picture by picture as Secondary Capture, not as {asked} video."

@@ -197,6 +197,12 @@ def _lossy(file: Part10) -> Iterator[str]:
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
             if not ds.get(keyword):
                 yield f"{keyword} is missing, and LossyImageCompression is 01"
+        if _count(ds, "LossyImageCompressionRatio") != _count(ds, "LossyImageCompressionMethod"):
+            yield "LossyImageCompressionRatio has not as many values as LossyImageCompressionMethod"
+
+
+def _count(ds: Dataset, keyword: str) -> int:
+    return int(ds[keyword].VM) if keyword in ds else 0
 
 
 def _frame_times(file: Part10) -> Iterator[str]:

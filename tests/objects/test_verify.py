@@ -32,6 +32,11 @@ BROKEN = {
         "LossyImageCompression": "01",
         "LossyImageCompressionMethod": "ISO_10918_1",
     },
+    "LossyImageCompressionRatio has not as many values as LossyImageCompressionMethod": {
+        "LossyImageCompression": "01",
+        "LossyImageCompressionRatio": ["8", "9"],
+        "LossyImageCompressionMethod": "ISO_10918_1",
+    },
     "FrameTimeVector has 2 values for 3 frames": {"FrameTimeVector": [0, 40]},
     "FrameTimeVector does not begin with 0": {"FrameTimeVector": [40, 40, 40]},
     "FrameIncrementPointer points at an attribute that is not there": {"FrameTime": None},
