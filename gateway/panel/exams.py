@@ -13,7 +13,7 @@ from flask import Blueprint, abort, flash, get_flashed_messages, jsonify, redire
 from werkzeug.wrappers import Response
 
 from gateway import exam
-from gateway.model import CaptureState, PerformedStep, StepStatus
+from gateway.model import CaptureState, PerformedStep, ScheduledStep, StepStatus
 from gateway.panel import guard, looks, typed, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext
@@ -99,19 +99,26 @@ def identify(exam_id: UUID) -> str:
 
 
 @views.post("/identify")
-def identified(exam_id: UUID) -> Response | tuple[str, int]:
-    """Say who the patient is; the keeper writes it into every image that waits."""
-    spool = box().spool
+def identified(exam_id: UUID) -> str | Response | tuple[str, int]:
+    """Say who the patient is: the keeper writes it into what waits, and corrects what has left, once that is confirmed."""
+    step, scheduled, fields = box().spool.exams.get(exam_id), None, typed.of(None)
     if request.form.get("how") == "scheduled":
-        scheduled = spool.worklist.get(request.form.get("step", ""))
-        exam.identify(spool, exam_id, scheduled=scheduled, operator=guard.operator())
+        scheduled = box().spool.worklist.get(request.form.get("step", ""))
     else:
         fields, problem = typed.typed_from(request.form)
         if problem:
             return _identify_page(exam_id, fields, problem), 400
-        exam.identify(spool, exam_id, patient=fields.patient(), operator=guard.operator())
+    patient = scheduled.patient if scheduled else fields.patient()
+    left = len(box().spool.instances.left(exam_id))
+    if left and _is_same(step, scheduled, fields):
+        return _identify_page(exam_id, fields, gettext("It has been sent for this patient already.")), 400
+    if left and request.form.get("sent") != "yes":
+        kept = {key: value for key, value in request.form.items() if key != "csrf"}
+        return render_template("correct.html", exam=step, patient=patient, left=left, fields=kept)
+    exam.correct(box().spool, exam_id, patient=patient, scheduled=scheduled, operator=guard.operator())
     box().ring("keeper")
-    flash(gettext("The patient is identified."), "safe")
+    said = gettext("The patient is corrected: new copies are sent, and the old ones are rejected.")
+    flash(said if left else gettext("The patient is identified."), "safe")
     return redirect(url_for("exams.screen", exam_id=exam_id), 303)
 
 
@@ -176,8 +183,21 @@ def _identify_page(exam_id: UUID, fields: typed.Typed | None = None, problem: st
     step = box().spool.exams.get(exam_id)
     steps = box().spool.worklist.all()
     return render_template(
-        "identify.html", exam=step, steps=steps, typed=fields or typed.of(step.patient), problem=problem, station=""
+        "identify.html",
+        exam=step,
+        steps=steps,
+        typed=fields or typed.of(step.patient),
+        problem=problem,
+        station="",
+        left=len(box().spool.instances.left(exam_id)),
     )
+
+
+def _is_same(step: PerformedStep, scheduled: ScheduledStep | None, fields: typed.Typed) -> bool:
+    """Say whether this is what the exam names already: a press too many must not send everything again."""
+    if scheduled is not None or step.scheduled is not None:
+        return scheduled == step.scheduled
+    return fields == typed.of(step.patient)
 
 
 def _is_released(exam_id: UUID, number: int) -> bool:

@@ -144,7 +144,8 @@ def _can_undo(capture: Capture) -> bool:
 
 def _where(step: PerformedStep, capture: Capture) -> standing.Standing:
     spool = box().spool
-    payloads = [payload_of(instance) for instance in spool.instances.of_capture(step.exam_id, capture.number)]
+    instances = spool.instances.of_capture(step.exam_id, capture.number)
+    payloads = [payload_of(instance) for instance in instances if not instance.is_rejected]
     owed = [each for payload in payloads for each in spool.deliveries.of_payload(payload)]
     return standing.worst(standing.of(delivery, box().site) for delivery in owed)
 

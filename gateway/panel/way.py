@@ -80,6 +80,8 @@ class ObjectRow(Struct, frozen=True, kw_only=True):
     """One object and its ways."""
 
     title: str
+    mark: str
+    """What a correction means for it; empty for most."""
     deliveries: list[DeliveryRow]
     failed: list[int]
     capture: int
@@ -201,8 +203,16 @@ def trouble_of(delivery: Delivery) -> Trouble:
 
 
 def _exam_row(exam: PerformedStep) -> ExamRow:
-    counted = standing.tally(_objects_of(box().spool.deliveries.of_exam(exam.exam_id)), box().site)
+    rejected = _rejected(exam) if exam.corrected else frozenset()
+    owed = _objects_of(box().spool.deliveries.of_exam(exam.exam_id))
+    counted = standing.tally([each for each in owed if each.payload not in rejected], box().site)
     return ExamRow(exam=exam, here=counted.here, moving=counted.moving, safe=counted.safe, bad=counted.bad)
+
+
+def _rejected(exam: PerformedStep) -> frozenset[str]:
+    """Name what a corrected copy has taken the place of: it is not counted twice."""
+    instances = box().spool.instances.of_exam(exam.exam_id)
+    return frozenset(payload_of(instance) for instance in instances if instance.is_rejected)
 
 
 def _senders() -> list[SenderRow]:
@@ -229,19 +239,39 @@ def _objects(exam_id: UUID) -> list[ObjectRow]:
     released = {
         capture.number for capture in box().spool.captures.of_exam(exam_id) if capture.state is CaptureState.RELEASED
     }
+    wrong = {payload_of(instance) for instance in box().spool.instances.uncorrected(exam_id, is_damaged_too=True)}
     return [
-        _object_row(instance, owed.get(payload_of(instance), []), can_reject=_is_first_of(instance, released))
+        _object_row(
+            instance,
+            owed.get(payload_of(instance), []),
+            mark=_mark(instance, owed.get(payload_of(instance), []), is_wrong=payload_of(instance) in wrong),
+            can_reject=_is_first_of(instance, released),
+        )
         for instance in box().spool.instances.of_exam(exam_id)
     ]
 
 
 def _is_first_of(instance: Instance, captures: set[int]) -> bool:
-    return instance.capture in captures and instance.segment == 0
+    return instance.capture in captures and instance.segment == 0 and not instance.is_rejected
 
 
-def _object_row(instance: Instance, deliveries: list[Delivery], *, can_reject: bool) -> ObjectRow:
+def _mark(instance: Instance, deliveries: list[Delivery], *, is_wrong: bool) -> str:
+    """Say what is rejected, what takes its place, and what a note waits for."""
+    if is_wrong:
+        return gettext("Sent for the wrong patient: a corrected copy and a note that rejects it follow.")
+    if instance.is_rejected:
+        return gettext("Rejected: every receiver is asked to hide it.")
+    if instance.replaces:
+        return gettext("Corrected copy, in place of what was sent for the wrong patient.")
+    if instance.kind == "note" and any(delivery.state is DeliveryState.HELD for delivery in deliveries):
+        return gettext("It waits until the corrected copies have arrived.")
+    return ""
+
+
+def _object_row(instance: Instance, deliveries: list[Delivery], *, mark: str, can_reject: bool) -> ObjectRow:
     return ObjectRow(
         title=_title(instance),
+        mark=mark,
         deliveries=[_delivery_row(delivery) for delivery in deliveries],
         failed=[delivery.delivery_id for delivery in deliveries if delivery.state is DeliveryState.FAILED],
         capture=instance.capture,
@@ -262,7 +292,7 @@ def _title(instance: Instance) -> str:
                 number=number,
             )
         case "note":
-            return gettext("Note that rejects a discarded capture")
+            return gettext("Note that rejects what was sent before")
         case "sr":
             return gettext("Measurement %(number)d", number=number)
         case _:
@@ -277,7 +307,7 @@ def _delivery_row(delivery: Delivery) -> DeliveryRow:
         tone=where,
         word=standing.word(where),
         shape="gone" if where == "off" else "",
-        note=delivery.note,
+        note=words.in_this_language(delivery.note),
         trouble=trouble_of(delivery) if has_trouble else None,
         words=delivery.error_text if has_trouble else "",
     )

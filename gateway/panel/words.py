@@ -115,6 +115,12 @@ PROBLEMS: Final[tuple[str, ...]] = (
     # What other rooms put into "{problem}", so that it has translations too.
     lazy_gettext("neither a worklist item nor a patient was given"),
     lazy_gettext("images of it have already left under the former name"),
+    lazy_gettext("some of its images are no longer kept on this box"),
+    lazy_gettext("only a named person may correct what has left"),
+    lazy_gettext("its patient was corrected"),
+    lazy_gettext("discarded"),
+    lazy_gettext("rejected by a note"),
+    lazy_gettext("waiting for the corrected copies"),
     lazy_gettext("this capture was not discarded"),
     lazy_gettext("the exam has ended, and its discards with it"),
     lazy_gettext("this capture had already left"),
@@ -127,6 +133,7 @@ PROBLEMS: Final[tuple[str, ...]] = (
     lazy_gettext("This account"),
     lazy_gettext("This capture"),
     lazy_gettext("This delivery"),
+    lazy_gettext("This note"),
     lazy_gettext("This object"),
     lazy_gettext("This press"),
 )

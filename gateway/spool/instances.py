@@ -112,8 +112,12 @@ class Instances:
         """Return what the keeper must rewrite: older than its exam's identity, and nothing of it has left."""
         return self._list(statements.BEHIND, ())
 
+    def left(self, exam_id: UUID) -> list[Instance]:
+        """Return what was sent of an exam, or tried, and counts: neither discarded nor named in a rejection note."""
+        return self._list(statements.LEFT, {"exam": str(exam_id)})
+
     def uncorrected(self, exam_id: UUID, *, is_damaged_too: bool = False) -> list[Instance]:
-        """Return what has left under an identity that was corrected since, and is neither discarded nor named in a note."""
+        """Return what of that left under an identity that was corrected since."""
         return self._list(statements.UNCORRECTED, {"exam": str(exam_id), "damaged": is_damaged_too})
 
     def is_replaced(self, uid: str) -> bool:

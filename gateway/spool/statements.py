@@ -56,14 +56,16 @@ BEHIND = f"""SELECT behind.* FROM exam INDEXED BY exam_revised CROSS JOIN instan
     WHERE exam.identity_revision > 0 AND behind.revision < exam.identity_revision AND {IS_BEHIND}
     ORDER BY behind.number"""
 
-UNCORRECTED = """SELECT i.* FROM instance AS i
+_LEFT = """SELECT i.* FROM instance AS i
     LEFT JOIN capture AS c ON c.exam_id = i.exam_id AND c.number = i.capture
-    WHERE i.exam_id = :exam AND i.kind <> 'note' AND i.is_rejected = 0 AND i.is_damaged <= :damaged
-      AND i.revision < (SELECT max(revision) FROM correction WHERE correction.exam_id = i.exam_id)
-      AND coalesce(c.state, '') <> 'DISCARDED'
-      AND EXISTS (SELECT 1 FROM delivery AS d
-          WHERE d.payload = i.payload AND (d.state NOT IN ('HELD', 'CANCELLED') OR d.attempts > 0))
-    ORDER BY i.capture, i.segment, i.number"""
+    WHERE i.exam_id = :exam AND i.kind <> 'note' AND i.is_rejected = 0 AND coalesce(c.state, '') <> 'DISCARDED'
+      AND EXISTS (SELECT 1 FROM delivery AS d WHERE d.payload = i.payload AND d.attempts > 0)"""
+_IN_ORDER = "ORDER BY i.capture, i.segment, i.number"
+
+LEFT = f"{_LEFT} {_IN_ORDER}"
+
+UNCORRECTED = f"""{_LEFT} AND i.is_damaged <= :damaged
+    AND i.revision < (SELECT max(revision) FROM correction WHERE correction.exam_id = i.exam_id) {_IN_ORDER}"""
 
 _JOINED = """LEFT JOIN instance AS i ON i.payload = d.payload AND d.kind = 'STORE'
     LEFT JOIN exam AS e ON e.exam_id = d.exam_id

@@ -1,5 +1,8 @@
 """From the worklist to the end of an exam, as the rows of the spool tell it."""
 
+import html
+import re
+
 import pytest
 
 from gateway import exam as verbs
@@ -418,6 +421,98 @@ def test_an_emergency_is_identified_by_hand_after_it_has_ended(peopled, browser)
     assert peopled.spool.exams.get(exam.exam_id).patient.name == "Okonkwo"
 
 
+def test_a_wrong_patient_is_corrected_after_release_once_that_is_confirmed(peopled, browser, exam):
+    was = exam.patient
+    peopled.capture(exam)
+    peopled.capture(exam)
+    peopled.release()
+    peopled.send("PACS")
+    url = f"/exam/{exam.exam_id}/identify"
+    assert "2 objects have already been sent." in browser.get(url).text
+    step = steps()[3]
+    fields = {"how": "scheduled", "step": step.key}
+    asked = browser.post(url, fields)
+    said = _text(asked)
+    assert asked.status_code == 200
+    assert "2 objects have already been sent as Mwangi, Grace." in said
+    assert "New copies for Lefèvre, Jean-Baptiste are sent, and every receiver is asked to hide the old ones." in said
+    assert peopled.spool.exams.get(exam.exam_id).patient == was
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked.text))
+    answer = browser.post(url, hidden | {"sent": "yes"})
+    assert (answer.status_code, answer.location) == (303, f"/exam/{exam.exam_id}")
+    corrected = peopled.spool.exams.get(exam.exam_id)
+    assert (corrected.patient, corrected.corrected) == (step.patient, 1)
+    assert peopled.spool.exams.corrections_owed() == [exam.exam_id]
+    assert peopled.spool.exams.correction_after(exam.exam_id, 0).by == TECHNOLOGIST
+    assert "keeper" in peopled.rung
+    assert "new copies are sent, and the old ones are rejected." in browser.get(f"/exam/{exam.exam_id}").text
+
+
+def test_a_typed_correction_is_asked_for_once_more_with_what_was_typed(peopled, browser, exam):
+    peopled.capture(exam)
+    peopled.release()
+    peopled.send("PACS")
+    url = f"/exam/{exam.exam_id}/identify"
+    fields = {
+        "how": "typed",
+        "family": '"><b>',
+        "given": "Ada",
+        "patient_id": "N-1",
+        "birth_date": "1990-02-03",
+        "sex": "F",
+    }
+    asked = browser.post(url, fields)
+    assert "1 object has already been sent as" in _text(asked)
+    assert "<b>" not in asked.text
+    page = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked.text))
+    browser.post(url, {key: html.unescape(value) for key, value in page.items()} | {"sent": "yes"})
+    patient = peopled.spool.exams.get(exam.exam_id).patient
+    assert (patient.name, patient.patient_id, patient.birth_date) == ('"><b>^Ada', "N-1", "19900203")
+
+
+def test_the_patient_it_names_already_sends_nothing_again(peopled, browser, exam):
+    peopled.capture(exam)
+    peopled.release()
+    peopled.send("PACS")
+    url = f"/exam/{exam.exam_id}/identify"
+    answer = browser.post(url, {"how": "scheduled", "step": steps()[0].key, "sent": "yes"})
+    assert (answer.status_code, "It has been sent for this patient already." in answer.text) == (400, True)
+    assert peopled.spool.exams.get(exam.exam_id).corrected == 0
+
+
+def test_what_waits_to_be_sent_is_corrected_without_a_question(peopled, browser, exam):
+    peopled.capture(exam)
+    peopled.release()
+    browser.post(f"/exam/{exam.exam_id}/identify", {"how": "scheduled", "step": steps()[3].key})
+    corrected = peopled.spool.exams.get(exam.exam_id)
+    assert (corrected.patient, corrected.corrected) == (steps()[3].patient, 0)
+    assert not peopled.spool.exams.has_left(exam.exam_id)
+
+
+def test_nobody_corrects_without_a_token_or_a_name(peopled, browser, exam):
+    peopled.capture(exam)
+    peopled.release()
+    peopled.send("PACS")
+    url, fields = f"/exam/{exam.exam_id}/identify", {"how": "scheduled", "step": steps()[3].key, "sent": "yes"}
+    assert browser.client.post(url, data=fields).status_code == 400
+    assert "/sign-in" in Browser(peopled).post(url, fields).location
+    assert peopled.spool.exams.get(exam.exam_id).corrected == 0
+
+
+def test_what_is_no_longer_here_cannot_be_corrected_and_the_page_says_so(peopled, browser, exam):
+    peopled.capture(exam)
+    peopled.release()
+    peopled.send("PACS")
+    peopled.send("Archive", committed=True)
+    verbs.complete(peopled.spool, peopled.clock, exam.exam_id)
+    (instance,) = peopled.spool.instances.of_exam(exam.exam_id)
+    peopled.spool.instances.purge(instance.sop_instance_uid)
+    fields = {"how": "scheduled", "step": steps()[3].key, "sent": "yes"}
+    answer = browser.post(f"/exam/{exam.exam_id}/identify", fields)
+    assert (answer.status_code, "some of its images are no longer kept on this box" in answer.text) == (409, True)
+    assert peopled.spool.exams.get(exam.exam_id).patient == exam.patient
+
+
 def test_one_press_too_many_does_not_end_an_exam(peopled, browser, exam):
     peopled.capture(exam)
     peopled.capture(exam)
@@ -461,7 +556,10 @@ def test_no_address_names_a_patient(peopled, browser, exam):
     patient = exam.patient
     for path in ("/", f"/exam/{exam.exam_id}", "/way", f"/way/{exam.exam_id}", f"/exam/{exam.exam_id}/identify"):
         page = browser.get(path).text
-        import re
-
         for address in re.findall(r'(?:href|src|action|data-url)="([^"]*)"', page):
             assert not any(word in address for word in (*patient.name.split("^"), patient.patient_id, "A0001")), address
+
+
+def _text(answer):
+    """What a page says, without its marks and the space between them."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", answer.text)).split())

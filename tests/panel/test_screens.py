@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from gateway.model import CaptureKind, CaptureState, Patient, Signal, StepStatus
 from gateway.spool import live
-from tests.panel.world import ENGINEER, PASSWORD, PIN, STATION, TECHNOLOGIST, World, phantom
+from tests.panel.world import ENGINEER, PASSWORD, PIN, STATION, TECHNOLOGIST, World, phantom, steps
 
 pytestmark = pytest.mark.browser
 
@@ -483,6 +483,32 @@ def test_axe_finds_nothing_at_the_door(day, chromium, language, tmp_path):
     context.close()
     fresh.close()
     assert found == {}
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "zh"])
+def test_a_wrong_patient_is_corrected_with_a_plain_confirmation(served, page, language):
+    world = served.world
+    exam = world.start(scheduled=steps()[0])
+    for _ in range(3):
+        world.capture(exam)
+    world.release()
+    world.send("PACS")
+    _sign_in(page)
+    page.context.add_cookies([{"name": "language", "value": language, "url": served.url}])
+    page.goto(f"/exam/{exam.exam_id}/identify")
+    page.locator("form", has_text="王小东").locator("button").click()
+    expect(page.locator("button.grave")).to_be_visible()
+    assert _violations(page, "correct") == {}
+    for size in ("800", "1024"):
+        page.set_viewport_size(_size(size))
+        assert page.evaluate(_MISFITS, [TARGET_PX, False]) == []
+    _photograph(page, "correct", language)
+    page.locator("button.grave").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("王小东 (Wang, Xiaodong)")
+    assert world.spool.exams.get(exam.exam_id).corrected == 1
+    page.goto(f"/way/{exam.exam_id}")
+    assert _violations(page, "corrected") == {}
+    _photograph(page, "corrected", language)
 
 
 def test_the_start_of_an_emergency_is_photographed(chromium, tmp_path):

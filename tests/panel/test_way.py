@@ -3,9 +3,10 @@
 import pytest
 
 from gateway import exam as verbs
-from gateway.model import DeliveryState, StoreOutcome
+from gateway.model import DeliveryState, Patient, StoreOutcome
 from gateway.panel import standing
 from tests.panel.world import LATER, NEVER
+from tests.spool.world import admit
 
 UID = "2.25.777"
 
@@ -115,6 +116,23 @@ def test_an_exam_without_a_patient_says_that_it_waits(peopled, browser):
     assert "Its images wait here until you identify the patient." in page
 
 
+def test_what_was_corrected_says_what_became_of_it_and_is_counted_once(peopled, browser, done):
+    peopled.send("PACS")
+    peopled.send("Archive", committed=True)
+    assert "Correct the patient" in browser.get(f"/way/{done.exam_id}").text
+    verbs.correct(peopled.spool, done.exam_id, patient=_patient(family="True"), operator="Ada")
+    page = browser.get(f"/way/{done.exam_id}").text
+    assert page.count("Sent for the wrong patient: a corrected copy and a note that rejects it follow.") == 3
+    _correct(peopled, done)
+    page = browser.get(f"/way/{done.exam_id}").text
+    assert page.count("Corrected copy, in place of what was sent for the wrong patient.") == 3
+    assert page.count("Rejected: every receiver is asked to hide it.") == 3
+    assert "It waits until the corrected copies have arrived." in page
+    assert "Note that rejects what was sent before" in page
+    assert "4 here" in browser.get("/way").text
+    assert "3 safe" not in browser.get("/way").text.split("<h2")[-1]
+
+
 @pytest.fixture
 def held(peopled):
     peopled.receive("CT_ROOM_2", UID, b"the first")
@@ -156,10 +174,18 @@ def test_an_empty_box_says_that_nothing_is_on_the_way(browser):
     assert "Nothing was captured or received yet." in browser.get("/way").text
 
 
-def _patient():
-    from gateway.model import Patient
+def _patient(family="Okonkwo"):
+    return Patient(patient_id="N-1", name=f"{family}^Ada")
 
-    return Patient(patient_id="N-1", name="Okonkwo^Ada")
+
+def _correct(world, step):
+    """What the keeper does after a correction."""
+    former = world.spool.instances.of_exam(step.exam_id)
+    for number, each in enumerate(former):
+        facts = {"replaces": each.sop_instance_uid, "capture": each.capture, "revision": 2, "kind": "image"}
+        admit(world.spool, f"1.2.{number}", ("PACS",), hold=True, exam_id=step.exam_id, **facts)
+    admit(world.spool, "1.3", ("PACS",), hold=True, exam_id=step.exam_id, kind="note", release_at_ns=0)
+    world.spool.instances.rejected(former)
 
 
 def _rewrite(world, instance):
