@@ -154,7 +154,23 @@ def _ask(node: v.Node, buffer_type: int, size: tuple[int, int], code: str, *, is
     ):  # each buffer is one field: whoever scales made it as high as a picture
         pix.height = size[1] // 2
         node.ioctl(v.VIDIOC_S_FMT, asked)
+    if _take_all(node):
+        node.ioctl(v.VIDIOC_G_FMT, asked)
     return asked
+
+
+def _take_all(node: v.Node) -> bool:
+    """Undo what another program left: a part cut out, or scaled. "Applications should set the rectangles to their defaults first"."""
+    has_set = False
+    for target, default in (
+        (v.V4L2_SEL_TGT_CROP, v.V4L2_SEL_TGT_CROP_DEFAULT),
+        (v.V4L2_SEL_TGT_COMPOSE, v.V4L2_SEL_TGT_COMPOSE_DEFAULT),
+    ):
+        whole = v.v4l2_selection(type=v.V4L2_BUF_TYPE_VIDEO_CAPTURE, target=default)
+        if is_offered(node, v.VIDIOC_G_SELECTION, whole):
+            whole.target = target
+            has_set |= is_offered(node, v.VIDIOC_S_SELECTION, whole)
+    return has_set
 
 
 def _said(found: v.v4l2_format) -> str:

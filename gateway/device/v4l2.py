@@ -171,6 +171,22 @@ class v4l2_cropcap(ctypes.Structure):
     pixelaspect: v4l2_fract
 
 
+class v4l2_selection(ctypes.Structure):
+    """Which part of the picture is captured, or where it lies in the buffer (VIDIOC_G_SELECTION, VIDIOC_S_SELECTION)."""
+
+    _fields_ = [
+        ("type", c_uint32),
+        ("target", c_uint32),
+        ("flags", c_uint32),
+        ("r", v4l2_rect),
+        ("reserved", c_uint32 * 9),
+    ]
+    type: int
+    target: int
+    flags: int
+    r: v4l2_rect
+
+
 class v4l2_captureparm(ctypes.Structure):
     """The frame interval of a camera-like input."""
 
@@ -546,6 +562,8 @@ VIDIOC_S_EDID: Final = _ioc(_READ | _WRITE, 41, v4l2_edid)
 VIDIOC_G_INPUT: Final = _ioc(_READ, 38, c_int32)
 VIDIOC_S_INPUT: Final = _ioc(_READ | _WRITE, 39, c_int32)
 VIDIOC_CROPCAP: Final = _ioc(_READ | _WRITE, 58, v4l2_cropcap)
+VIDIOC_G_SELECTION: Final = _ioc(_READ | _WRITE, 94, v4l2_selection)
+VIDIOC_S_SELECTION: Final = _ioc(_READ | _WRITE, 95, v4l2_selection)
 VIDIOC_QUERYSTD: Final = _ioc(_READ, 63, c_uint64)
 VIDIOC_S_DV_TIMINGS: Final = _ioc(_READ | _WRITE, 87, v4l2_dv_timings)
 VIDIOC_DQEVENT: Final = _ioc(_READ, 89, v4l2_event)
@@ -566,6 +584,10 @@ V4L2_MEMORY_MMAP: Final = 1
 V4L2_BUF_FLAG_MAPPED: Final = 0x0000_0001
 V4L2_BUF_FLAG_QUEUED: Final = 0x0000_0002
 V4L2_BUF_FLAG_DONE: Final = 0x0000_0004
+V4L2_SEL_TGT_CROP: Final = 0x0000
+V4L2_SEL_TGT_CROP_DEFAULT: Final = 0x0001
+V4L2_SEL_TGT_COMPOSE: Final = 0x0100
+V4L2_SEL_TGT_COMPOSE_DEFAULT: Final = 0x0101
 V4L2_BUF_FLAG_ERROR: Final = 0x0000_0040
 V4L2_BUF_FLAG_TIMESTAMP_MASK: Final = 0x0000_E000
 V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC: Final = 0x0000_2000
