@@ -1,6 +1,6 @@
 """Runs the benchmarks: `python -m tests.benchmarks [NAME]`; writes build/bench.json, docs/benchmarks.md and its plot.
 
-A benchmark is a module here with `run()`, which returns a row or a list of rows: name, ours, peer, peer_name, unit, ratio,
+A benchmark is a module here (`still-1080p` is `still_1080p.py`) with `run()`, which returns a row or a list of rows: name, ours, peer, peer_name, unit, ratio,
 goal, met. A row's name begins with its module's: running one benchmark replaces only its own rows. Exits 1 when a goal is missed.
 """
 
@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 JSON = ROOT / "build" / "bench.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "benchmarks.svg"
-NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+NAMES = sorted(
+    path.stem.replace("_", "-") for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")
+)
 
 Row = dict[str, object]
 
@@ -37,10 +39,10 @@ def main(asked: list[str]) -> int:
     fresh: list[Row] = []
     for name in asked or NAMES:
         print(f"{name} ...", flush=True)
-        found = importlib.import_module(f"tests.benchmarks.{name}").run()
+        found = importlib.import_module(f"tests.benchmarks.{name.replace('-', '_')}").run()
         measured = found if isinstance(found, list) else [found]
         print(*map(_line, measured), sep="\n", flush=True)
-        rows = [row for row in rows if not row["name"].startswith(name)] + measured
+        rows = [row for row in rows if not row["name"].startswith((f"{name},", f"{name} "))] + measured
         fresh += measured
         _write(sorted(rows, key=lambda row: str(row["name"])))
     return 0 if all(row["met"] for row in fresh) else 1

@@ -1,7 +1,8 @@
 """From a press in the browser to the durable object: the POST to the panel until its answer "saved", while two modalities send.
 
 The answer comes after the Instance's COMMIT, so what is measured here is more than the way to it. All services are processes
-of their own; the senders are two, one association each, as fast as they are answered. 640x480, 25 Hz, progressive.
+of their own; the senders are two, one association each, as fast as they are answered. 640x480, 25 Hz, progressive; `still-1080p`
+does the same with 1920x1080 at 30 Hz.
 """
 
 import http.client
@@ -26,6 +27,7 @@ from gateway.spool.spool import Spool
 LIMIT_MS = 100.0
 PRESSES = int(os.environ.get("GATEWAY_PRESSES", "1000"))
 STATION, PROFILE = "ROOM", "simulator-ultrasound"
+SMALL, LARGE = "640x480,progressive,yuyv,25", "1920x1080,progressive,yuyv,30"
 READY_S = 120.0
 PASSWORD = "a bench of a password"
 SENDERS = 2
@@ -52,14 +54,19 @@ while True:
 
 def run() -> list[dict[str, object]]:
     """Measure; one row."""
+    return rows("still", SMALL)
+
+
+def rows(name: str, picture: str) -> list[dict[str, object]]:
+    """Measure with a picture of one size; one row."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        took_ms, received = measure(Path(folder))
+        took_ms, received = measure(Path(folder), picture)
     took_ms.sort()
     p99 = took_ms[int(len(took_ms) * 0.99)]
     p50 = took_ms[len(took_ms) // 2]
     return [
         {
-            "name": "still, press to durable object, 99th percentile",
+            "name": f"{name}, press to durable object, 99th percentile",
             "ours": round(p99, 1),
             "peer": LIMIT_MS,
             "peer_name": f"limit ({len(took_ms)} presses, median {p50:.0f} ms, {received} objects received meanwhile)",
@@ -71,11 +78,11 @@ def run() -> list[dict[str, object]]:
     ]
 
 
-def measure(folder: Path) -> tuple[list[float], int]:
+def measure(folder: Path, picture: str) -> tuple[list[float], int]:
     """Return what each press took in ms, and how many objects came in meanwhile."""
     listen, panel = ports.free(2)
     file = folder / "gateway.toml"
-    file.write_text(config.toml(_settings(folder, listen, panel)), encoding="utf-8")
+    file.write_text(config.toml(_settings(folder, listen, panel, picture)), encoding="utf-8")
     site = config.load(file)
     services = Services(units(site), file, lambda _: None)
     senders: list[subprocess.Popen[bytes]] = []
@@ -158,11 +165,11 @@ def _wait_for_picture(site: config.Site) -> None:
         time.sleep(0.1)
 
 
-def _settings(folder: Path, listen: int, panel: int) -> dict[str, object]:
+def _settings(folder: Path, listen: int, panel: int, picture: str) -> dict[str, object]:
     return {
         "paths": {"data": str(folder / "data"), "run": str(folder / "run"), "cache": str(config.own_cache())},
         "spool": {"ballast_mb": 16, "keep_free_mb": 64},
-        "grabber": {STATION: {"device": "simulator:phantom,640x480,progressive,yuyv,25", "profile": PROFILE}},
+        "grabber": {STATION: {"device": f"simulator:phantom,{picture}", "profile": PROFILE}},
         "listen": {"host": "127.0.0.1", "port": listen, "is_open_to_all": True},
         "panel": {"host": "127.0.0.1", "port": panel},
     }
