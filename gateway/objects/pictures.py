@@ -57,7 +57,7 @@ def general_image(words: Words, picture: Picture) -> Dataset:
 
 def derivation(picture: Picture) -> str:
     """Return what was done to the pixels, in order, as one sentence; empty when nothing was."""
-    done = [*(f"lossy at the source ({loss.method}, {loss.ratio:g} to 1)" for loss in picture.earlier_losses)]
+    done = [*(f"compressed with loss ({loss.method}, {loss.ratio:g} to 1)" for loss in picture.earlier_losses)]
     done.extend(picture.steps)
     if picture.lossy_rule:
         done.append(f"compressed with loss ({picture.lossy_method}), by rule: {picture.lossy_rule}")

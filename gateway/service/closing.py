@@ -167,7 +167,7 @@ def _compose_video(station: Station, segment: compose.Segment, log: Log, made: P
     try:
         if not movie.encode(made, raw, stream):
             return "its encoder failed"
-        video = movie.made(made, log.header.format, segment.object, stream)
+        video = movie.made(made, segment.object, stream)
         compose.store_video(station.box, segment, video, stream)
     finally:
         stream.unlink(missing_ok=True)

@@ -15,15 +15,15 @@ from msgspec import structs
 
 from gateway.device import process
 from gateway.errors import ObjectInvalid
+from gateway.model import Loss
 from gateway.objects import pictures, video
 from gateway.service.encoding import VIDEOS
-from gateway.service.picture import is_mjpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from gateway.model import FrameFormat, Picture
+    from gateway.model import Picture
     from gateway.profile import ObjectKind
 
 ENCODER: Final = "libx264"
@@ -73,7 +73,7 @@ def encode(picture: Picture, frames: Iterable[bytes], target: Path) -> bool:
     return not said.status
 
 
-def made(picture: Picture, fmt: FrameFormat | None, kind: ObjectKind, stream: Path) -> Picture:
+def made(picture: Picture, kind: ObjectKind, stream: Path) -> Picture:
     """Return what the video of a picture is, once it is encoded."""
     columns, rows = shape(picture)
     raw_bytes = picture.rows * picture.columns * picture.samples_per_pixel * picture.frame_count
@@ -86,7 +86,8 @@ def made(picture: Picture, fmt: FrameFormat | None, kind: ObjectKind, stream: Pa
         transfer_syntax_uid=_syntax(picture),
         pixel_aspect=(1, 1),
         frame_lengths=(),
-        steps=(*_source_loss(picture, fmt), *picture.steps, *_resampled(picture)),
+        steps=(*picture.steps, *_resampled(picture)),
+        earlier_losses=_losses(picture),
         lossy_method=video.METHOD,
         lossy_ratio=round(raw_bytes / stream.stat().st_size, 2),
         lossy_rule=kind.lossy_rule,
@@ -94,11 +95,10 @@ def made(picture: Picture, fmt: FrameFormat | None, kind: ObjectKind, stream: Pa
     )
 
 
-def _source_loss(picture: Picture, fmt: FrameFormat | None) -> tuple[str, ...]:
-    """Keep what the source had lost: the method that the object states is the last one."""
-    if not is_mjpeg(fmt):
-        return ()
-    return (f"lossy at the source ({picture.lossy_method}, {picture.lossy_ratio:g} to 1)",)
+def _losses(picture: Picture) -> tuple[Loss, ...]:
+    """What the pictures had lost before they became a video: at the source, or in their own form."""
+    last = (Loss(picture.lossy_method, picture.lossy_ratio),) if picture.lossy_method else ()
+    return (*picture.earlier_losses, *last)
 
 
 def _resampled(picture: Picture) -> tuple[str, ...]:

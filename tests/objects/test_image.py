@@ -325,7 +325,7 @@ def test_each_loss_is_told_in_order(read):
     assert list(ds.LossyImageCompressionMethod) == ["ISO_10918_1", "ISO_14496_10"]
     assert [float(ratio) for ratio in ds.LossyImageCompressionRatio] == [12.5, 40]
     assert ds.DerivationDescription == (
-        "lossy at the source (ISO_10918_1, 12.5 to 1); resampled to 64x48 square pixels;"
+        "compressed with loss (ISO_10918_1, 12.5 to 1); resampled to 64x48 square pixels;"
         " compressed with loss (ISO_14496_10), by rule: Dr A"
     )
 
