@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from gateway.device import v4l2 as v
 from gateway.device.formats import fourccs
-from gateway.device.inputs import Input, inputs, signal
+from gateway.device.inputs import Input, choose_input, inputs, present_edid, signal
 from gateway.device.negotiate import Negotiated, arriving, capture_type, named, negotiate
 from gateway.errors import DeviceBusy, DeviceError, DeviceGone, FormatChanged, NoSignal
 from gateway.model import Field, Frame, FrameFormat, Signal
@@ -72,13 +72,13 @@ class Description(Struct, frozen=True, kw_only=True):
 
 
 def open(  # noqa: A001  `grabber.open()` is what it does
-    device: str, wanted: VideoInput, *, open_node: v.OpenNode = v.DeviceNode, buffers: int = BUFFERS
+    device: str, wanted: VideoInput, *, edid: bytes = b"", open_node: v.OpenNode = v.DeviceNode, buffers: int = BUFFERS
 ) -> VideoDevice:
-    """Negotiate and start streaming. Raises DeviceGone, DeviceBusy, NoSignal (fact `signal`), WrongStandard, UnknownPixelFormat, DeviceError."""
+    """Negotiate and start streaming; a receiver presents `edid`, where one is given. Raises DeviceGone, DeviceBusy, NoSignal (fact `signal`), WrongStandard, UnknownPixelFormat, DeviceError."""
     with _naming(device):
         node = open_node(device)
         try:
-            return VideoDevice(node, device, negotiate(node, device, wanted), buffers)
+            return VideoDevice(node, device, negotiate(node, device, wanted, edid), buffers)
         except BaseException:
             node.close()
             raise
@@ -90,6 +90,19 @@ def describe(device: str, *, open_node: v.OpenNode = v.DeviceNode) -> Descriptio
         node = open_node(device)
         try:
             return _described(node, device)
+        finally:
+            node.close()
+
+
+def set_edid(device: str, wanted: VideoInput, edid: bytes, *, open_node: v.OpenNode = v.DeviceNode) -> bool:
+    """Let a receiver present an EDID to the source on the input that is meant; say whether that is news to it.
+
+    A driver without a receiver takes none. Raises DeviceGone, DeviceBusy, DeviceError.
+    """
+    with _naming(device):
+        node = open_node(device)
+        try:
+            return present_edid(node, choose_input(node, device, wanted), edid)
         finally:
             node.close()
 
@@ -337,6 +350,8 @@ def _named(device: str, error: OSError) -> DeviceError:
         return DeviceGone(device=device)
     if error.errno == errno.EBUSY:
         return DeviceBusy(device=device)
+    if error.errno == errno.E2BIG:
+        return DeviceError(device=device, problem="it takes no EDID of so many blocks")
     if error.errno in {errno.EACCES, errno.EPERM}:
         return DeviceError(device=device, problem="this user may not open it; the group `video` may")
     return DeviceError(device=device, problem=os.strerror(error.errno or 0))

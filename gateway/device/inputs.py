@@ -6,8 +6,9 @@ Cheap enough to ask each second; what a driver has no notion of is never held ag
 
 from __future__ import annotations
 
+import ctypes
 import errno
-from ctypes import c_int32, c_uint64
+from ctypes import c_int32, c_uint8, c_uint64
 from typing import Final
 
 from msgspec import Struct
@@ -87,6 +88,22 @@ def signal(node: v.Node, chosen: Input | None) -> Signal:
     if status.status & _NO_LOCK:
         return Signal.NO_LOCK
     return Signal.NO_SIGNAL if chosen.has_standards and standards(node) == v.V4L2_STD_UNKNOWN else Signal.LOCKED
+
+
+def present_edid(node: v.Node, chosen: Input | None, edid: bytes) -> bool:
+    """Let the receiver present an EDID, unless it does already: every change makes the source start anew. Say whether it changed.
+
+    A driver that has no receiver takes none, and nothing is said. Raises OSError, E2BIG for more blocks than it takes.
+    """
+    place = chosen.index if chosen is not None else 0
+    blocks = len(edid) // 128
+    now = (c_uint8 * 256)()
+    asked = v.v4l2_edid(pad=place, blocks=2, edid=ctypes.cast(now, ctypes.POINTER(c_uint8)))
+    if is_offered(node, v.VIDIOC_G_EDID, asked) and bytes(now[: 128 * asked.blocks]) == edid:
+        return False
+    told = (c_uint8 * len(edid)).from_buffer_copy(edid)
+    wish = v.v4l2_edid(pad=place, blocks=blocks, edid=ctypes.cast(told, ctypes.POINTER(c_uint8)))
+    return is_offered(node, v.VIDIOC_S_EDID, wish)
 
 
 def standards(node: v.Node) -> int | None:

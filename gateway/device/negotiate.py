@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.device import v4l2 as v
 from gateway.device.formats import Layout, Memory, field_order, set_format
-from gateway.device.inputs import Input, choose_input, is_offered, signal, standards, timings
+from gateway.device.inputs import Input, choose_input, is_offered, present_edid, signal, standards, timings
 from gateway.errors import DeviceError, NoSignal, WrongStandard
 from gateway.model import FrameFormat, Signal
 from gateway.profile import VideoInput
@@ -52,10 +52,12 @@ class Negotiated(Struct, frozen=True, kw_only=True):
     """Of each buffer: several, where the driver keeps the planes apart."""
 
 
-def negotiate(node: v.Node, device: str, wanted: VideoInput) -> Negotiated:
-    """Set the device up for `wanted`. Raises NoSignal, WrongStandard, UnknownPixelFormat, DeviceError, OSError."""
+def negotiate(node: v.Node, device: str, wanted: VideoInput, edid: bytes = b"") -> Negotiated:
+    """Set the device up for `wanted`; a receiver presents `edid`. Raises NoSignal, WrongStandard, UnknownPixelFormat, DeviceError, OSError."""
     buffer_type = capture_type(node, device)
     chosen = choose_input(node, device, wanted)
+    if edid:
+        present_edid(node, chosen, edid)
     state = signal(node, chosen)
     if state is not Signal.LOCKED:
         raise NoSignal(device=named(device, chosen), signal=state)

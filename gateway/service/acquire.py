@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway import exam as exams
 from gateway import profile as profiles
-from gateway.device import grabber
+from gateway.device import edid, grabber
 from gateway.errors import DeviceError, ExamError, GatewayError, NoPictureThen
 from gateway.model import CaptureKind, CaptureState, RequestKind
 from gateway.pixels import chain as chains
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.clock import Clock
+    from gateway.config import Grabber as Settings
     from gateway.config import Site
     from gateway.device.grabber import Grabber
     from gateway.model import Capture, Frame, FrameFormat, PerformedStep, Request
@@ -104,7 +105,7 @@ class Acquire:
         self._whole = Whole(station.box.site.run, station.name)
         profile = self.profile_of(self._settings.profile)
         self._source = Source(
-            opener(self._settings.device, profile, station.name, station.box.site, station.box.clock),
+            opener(self._settings, profile, station.name, station.box.site, station.box.clock),
             station.box.clock,
             name=station.name,
             ring_s=self._settings.ring_s,
@@ -400,14 +401,20 @@ class Acquire:
         )
 
 
-def opener(device: str, profile: ModalityProfile, name: str, site: Site, clock: Clock) -> Callable[[], Grabber]:
+def opener(settings: Settings, profile: ModalityProfile, name: str, site: Site, clock: Clock) -> Callable[[], Grabber]:
     """Return what opens the device that the configuration names: a node, or a simulator that plays one.
 
-    Raises DeviceError for a simulator's script that cannot be read.
+    Raises DeviceError for a simulator's script that cannot be read; an EDID that cannot be read is told at each opening.
     """
+    device = settings.device
     if not device.startswith(SIMULATOR):
-        return partial(grabber.open, device, profile.input)
+        return partial(_open, settings, profile)
     try:
         return simulated.simulator(device, clock, run=site.run, station=name).open
     except ValueError as error:
         raise DeviceError(device=device, problem=str(error)) from error
+
+
+def _open(settings: Settings, profile: ModalityProfile) -> Grabber:
+    presented = edid.load(settings.edid) if settings.edid else b""
+    return grabber.open(settings.device, profile.input, edid=presented)

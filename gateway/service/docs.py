@@ -33,6 +33,7 @@ RETRIES: Final = {"now": "at once", "later": "by itself, later", "never": "no"}
 
 def pages(commands: click.Group) -> dict[str, str]:
     """Return every printed page, by its path in the project; `commands` is the command `gateway`."""
+    from gateway.device import edid
     from gateway.spool import states
 
     return {
@@ -44,6 +45,7 @@ def pages(commands: click.Group) -> dict[str, str]:
         "docs/states.md": states.as_markdown(),
         "docs/conformance.md": conformance(),
         "firmware-config/etc/gateway/gateway.toml": reference.example(),
+        **{f"firmware-config{edid.FOLDER}/{name}.hex": edid.as_hex(name) for name in edid.SINKS},
     }
 
 

@@ -1,6 +1,7 @@
 """The appliance's root filesystem, judged by systemd's own tools on a copy of it with a stub at /usr/bin/gateway."""
 
 import configparser
+import fnmatch
 import json
 import re
 import shutil
@@ -78,12 +79,13 @@ def test_the_sandbox_that_counts_is_the_one_that_is_meant(root, name):
     assert is_set["RestrictAddressFamilies_AF_INET_INET6"] is (name not in NETWORKED)
 
 
-def test_only_acquire_sees_video_and_only_serial_sees_ports():
+def test_only_acquire_sees_video_and_pedals_and_nobody_else_a_port():
     allowed = {
         path.name: re.findall(r"^DeviceAllow=(.*)$", path.read_text(), re.MULTILINE) for path in UNITS.glob("*.service")
     }
-    assert allowed.pop("gateway-acquire@.service") == ["char-video4linux rw"]
-    assert allowed.pop("gateway-serial@.service") == ["char-ttyS rw", "char-ttyUSB rw", "char-ttyACM rw"]
+    ports = ["char-ttyS rw", "char-ttyUSB rw", "char-ttyACM rw"]
+    assert allowed.pop("gateway-acquire@.service") == ["char-video4linux rw", "char-input r", *ports]
+    assert allowed.pop("gateway-serial@.service") == ports
     assert not any(allowed.values())
 
 
@@ -153,6 +155,27 @@ def test_every_udev_rule_is_a_list_of_known_pairs(path):
     assert wanted <= labels
 
 
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        ({"SUBSYSTEM": "video4linux", "KERNEL": "video0", "ID_V4L_CAPABILITIES": ":capture:"}, "video-PATH"),
+        ({"SUBSYSTEM": "video4linux", "KERNEL": "video1", "ID_V4L_CAPABILITIES": ":"}, ""),
+        ({"SUBSYSTEM": "tty", "KERNEL": "ttyUSB0"}, "serial-PATH"),
+        ({"SUBSYSTEM": "tty", "KERNEL": "ttyS1"}, "serial-ttyS1"),
+        ({"SUBSYSTEM": "input", "KERNEL": "event3", "ID_INPUT_KEY": "1", "ID_INPUT_KEYBOARD": "1"}, "pedal-PATH"),
+        ({"SUBSYSTEM": "input", "KERNEL": "event4", "ID_INPUT_KEY": "1", "ID_INPUT_MOUSE": "1"}, ""),
+        ({"SUBSYSTEM": "input", "KERNEL": "mouse0", "ID_INPUT_KEY": "1"}, ""),
+        ({"SUBSYSTEM": "input", "KERNEL": "event5", "ID_INPUT_TOUCHSCREEN": "1", "ID_INPUT_KEY": "1"}, ""),
+    ],
+)
+def test_a_device_gets_the_name_that_the_configuration_speaks_of(device, name):
+    """The rules played on a device, as udev(7) says: every match of a line must hold for its assignments to count."""
+    facts = {"ACTION": "add", "ID_PATH": "PATH", **device}
+    rules = (FIRMWARE / "usr/lib/udev/rules.d/70-gateway.rules").read_text()
+    assert _symlinks(rules, facts) == ([f"gateway/{name}"] if name else [])
+    assert _symlinks(rules, {**facts, "ACTION": "remove"}) == []
+
+
 def test_udev_finds_nothing_wrong_with_a_rule():
     if int(re.search(r"systemd (\d+)", _run("systemctl", "--version") or "systemd 0")[1]) < 254:
         pytest.skip("this udevadm has no verify: the parser above stands in for it")
@@ -179,6 +202,31 @@ def test_nothing_of_the_root_is_unknown_to_its_readme():
     for path in (path for path in FIRMWARE.rglob("*") if path.is_file() and path.name != "README.md"):
         name = str(path.relative_to(FIRMWARE))
         assert any(Path(name).match(each) or name.startswith(each) for each in stated), name
+
+
+def _symlinks(rules, facts):
+    """What a udev would call a device by these rules; `ACTION==remove` jumps to the end."""
+    found = []
+    for line in (line for line in rules.splitlines() if line and not line.startswith("#")):
+        pairs = PAIR.findall(line)
+        holds = all(_holds(facts.get(inner or key, ""), operator, value) for key, inner, operator, value in pairs)
+        if not holds:
+            continue
+        if any(key == "GOTO" for key, *_ in pairs):
+            return found
+        found += [
+            value.replace("$env{ID_PATH}", facts["ID_PATH"]).replace("%k", facts["KERNEL"])
+            for key, _, operator, value in pairs
+            if key == "SYMLINK"
+        ]
+    return found
+
+
+def _holds(is_so, operator, wanted):
+    if operator not in {"==", "!="}:
+        return True
+    matches = any(fnmatch.fnmatchcase(is_so, each) for each in wanted.split("|"))
+    return matches == (operator == "==")
 
 
 def _stub(root):
