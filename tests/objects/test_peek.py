@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from gateway.errors import CodecError, NotDicom, ObjectError
+from gateway.model import Region
 from gateway.objects import broken, encode, peek, transcode, verify
 from gateway.objects.peek import Peeked
 from gateway.pixels import codecs
@@ -163,5 +164,10 @@ _WHOLE = [
         0
     ],
     samples.report()[0].getvalue(),
+    samples.composed(
+        "us", samples.replace(_SMALL, regions=(Region(x0=0, y0=0, x1=3, y1=3, delta_x=0.1, delta_y=0.1),))
+    )[0],
+    samples.composed("sc", samples.replace(_SMALL, bits_stored=10))[0],
+    dict(samples.every_object())["endoscopic-video"],
 ]
 assert DeflatedExplicitVRLittleEndian == encode.DEFLATED
