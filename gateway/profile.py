@@ -25,6 +25,8 @@ Rectangle = tuple[int, int, int, int]
 """x, y, width, height in source pixels, origin top left."""
 Points = tuple[tuple[int, int], tuple[int, int]]
 """Two points, each x, y in source pixels."""
+Polygon = tuple[tuple[int, int], ...]
+"""Corners, each x, y in source pixels, in order around the area."""
 
 
 class VideoInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,12 +53,23 @@ class PixelChain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     crop: Rectangle | None = None
     """[x, y, width, height] of what is kept, in pixels of the whole picture, origin top left."""
-    deinterlace: Literal["auto", "none", "weave", "bob", "motion_adaptive"] = "auto"
-    """auto: none for progressive video, motion_adaptive for interlaced."""
+    denoise: Literal["off", "median3"] = "off"
+    """median3: each sample becomes the median of itself, the one before and the one after in time; what moves fast may lose detail."""
+    deinterlace: Literal["auto", "none", "weave", "bob", "motion_adaptive", "bwdif"] = "auto"
+    """auto: none for progressive video, motion_adaptive (yadif's way) for interlaced; bwdif fills in sharper lines where something moves."""
+    still_deinterlace: Literal["auto", "as_cine"] = "auto"
+    """auto: a still whose two fields show the same (a frozen modality) keeps all its lines, woven; another is de-interlaced as a film is."""
     grey: Literal["auto", "always", "never"] = "auto"
     """auto: MONOCHROME2 when the whole capture is truly grey."""
+    levels: tuple[int, int] = (0, 255)
+    """[black, white]: the levels that become darkest and brightest, where the installer has measured that the modality uses only a part."""
     mask: tuple[Rectangle, ...] = ()
     """Areas filled with black, each as `crop` is, in pixels of the whole picture: burned-in names."""
+    mask_polygons: tuple[Polygon, ...] = ()
+    """The same for areas of any shape: [[x, y], [x, y], ...], three corners or more; where an outline crosses itself, its even parts stay."""
+    square_pixels: Literal["keep", "area", "lanczos"] = "keep"
+    """keep: the object states the shape of the pixels. area: resampled to square pixels by averaging lines or columns; lanczos: by
+    adding some, nothing is averaged."""
     mask_covers_all_text: bool = False
     """The installer states that nothing that identifies the patient is visible outside the mask."""
 

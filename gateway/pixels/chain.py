@@ -6,7 +6,7 @@ immutable and has no state: threads may share it, and a new picture is newly all
 
 from __future__ import annotations
 
-from typing import Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.errors import PixelError
-from gateway.model import Field, FrameFormat, Matrix, Range
-from gateway.pixels import kernels, steps
+from gateway.model import FrameFormat, Matrix, Range
+from gateway.pixels import kernels, looks, mjpeg, resampling, retouch, steps, words
+from gateway.pixels.compiled import read_only
+from gateway.pixels.resampling import Resampling
 from gateway.pixels.steps import Cut, Packing
 from gateway.profile import PixelChain, Rectangle
 
 Bytes = npt.NDArray[np.uint8]
-Sample = TypeVar("Sample", bound=np.generic)
+Pixels = npt.NDArray[Any]
+"""(rows, columns, 3) uint8; of deep grey (rows, columns) uint16."""
 
 EDGE_COLUMNS = 8
 """Columns beside the crop that motion-adaptive de-interlacing looks at: three samples of chroma are six pixels."""
@@ -32,6 +35,8 @@ converter, become in any matrix."""
 GREY_AFTER = 25
 """Frames that must be grey, one after the other, before a coloured source is believed to be grey."""
 
+MJPEG = "MJPG"
+
 
 class Chain(Struct, frozen=True, kw_only=True, eq=False):
     """What `build` made of one format and one profile."""
@@ -42,15 +47,19 @@ class Chain(Struct, frozen=True, kw_only=True, eq=False):
     """What `run` does to the pixels, in words, in order."""
     is_cropped: bool
     is_interlaced: bool
-    """The source is; `run` then wants the neighbouring frames."""
+    """The source is."""
     buffer_bytes: int
     """The least that a raw buffer must hold."""
     pixel_aspect: tuple[int, int]
-    """Height to width of one pixel: what an object says, and what a screen needs."""
+    """Height to width of one pixel of the picture: what an object says, and what a screen needs."""
     bits_stored: int = 8
     """8; else the picture is grey, (rows, columns) uint16, and this many of the bits are used."""
+    needs_neighbours: bool
+    """`run` wants the frames before and after: to de-interlace, or to take noise away."""
+    _format: FrameFormat
+    """Of what the kernels see: JPEG frames once they are decoded."""
+    _source_aspect: tuple[int, int]
     _recipe: PixelChain
-    _matrix: Matrix
     _at: npt.NDArray[np.int64]
     _packing: Packing
     _cut: Cut
@@ -59,21 +68,119 @@ class Chain(Struct, frozen=True, kw_only=True, eq=False):
     _missing: int
     _colour: npt.NDArray[np.int16]
     _masked: tuple[Rectangle, ...]
+    _spans: npt.NDArray[np.int64]
+    _square: Resampling | None
+    _is_jpeg: bool
+    _still: tuple[Chain, Chain] | None
+    """Of a chain that chooses: with the fields woven, and with one made anew."""
 
     def run(
-        self, previous: Bytes | None, current: Bytes, following: Bytes | None, *, out: Bytes | None = None
-    ) -> Bytes:
-        """Return the picture (rows, columns, 3) uint8, R'G'B' full range.
+        self, previous: Bytes | None, current: Bytes, following: Bytes | None, *, out: Pixels | None = None
+    ) -> Pixels:
+        """Return the picture (rows, columns, 3) uint8, R'G'B' full range; or deep grey, where `bits_stored` is more than 8.
 
         The arguments are raw 1-D buffers; a neighbour that is not there is taken to look like `current`.
-        Raises PixelError when a buffer is too short, or `out` has another shape.
+        Raises PixelError when a buffer is too short, or `out` has another shape; CodecError for a JPEG that is none.
         """
-        picture = np.empty((self.rows, self.columns, 3), np.uint8) if out is None else self._checked_out(out)
+        if out is not None:
+            self._check_out(out)
         now = self._checked(current)
+        before, after = now, now
+        if self.needs_neighbours:
+            before = now if previous is None else self._checked(previous)
+            after = now if following is None else self._checked(following)
+        picture = self._picture(before, now, after, out if self._square is None else None)
+        for x, y, width, height in self._masked:
+            picture[y : y + height, x : x + width] = 0
+        if len(self._spans):
+            flat = picture.reshape(self._cut.rows, -1).view(np.uint8)
+            retouch.blacken(self._spans, flat.shape[1] // self._cut.columns, flat)
+        return picture if self._square is None else self._square.run(picture, out)
+
+    def for_still(self, previous: Bytes | None, current: Bytes, following: Bytes | None) -> Chain:
+        """Return the chain for a still of these frames: its fields woven where they show the same, else as a film's.
+
+        The chain itself, where the profile or the source leaves nothing to choose. Raises as `run` does.
+        """
+        if self._still is None:
+            return self
+        near = [None if raw is None else self.luma(raw) for raw in (previous, following)]
+        woven, made = self._still
+        return made if looks.comb(near[0], self.luma(current), near[1]).is_combed else woven
+
+    def to_picture(self, x: float, y: float) -> tuple[float, float]:
+        """Return where a point of the whole source picture lies in the stored one: through crop and resampling.
+
+        Both count from the outer corner of the top left pixel; a point outside the crop lies outside the picture.
+        """
+        return (x - self._cut.left) * self.columns / self._cut.columns, (y - self._cut.top) * self.rows / self._cut.rows
+
+    def luma(self, raw: Bytes) -> Bytes:
+        """Return (rows, columns) uint8 of the crop as the source has it, for `looks`: luma, or green; fields woven."""
+        data = self._checked(raw)
+        if self.bits_stored > 8:
+            return (self._deep(data, kernels.WEAVE) >> (self.bits_stored - 8)).astype(np.uint8)
+        plane = np.empty((self._cut.rows, self._cut.columns), np.uint8)
+        at = self._at[1:] if self._packing.is_rgb else self._at
+        kernels.to_luma(data, at, self._packing.luma_step, self._cut.top, self._cut.first, plane)
+        return plane
+
+    def preview(self, raw: Bytes, max_width: int) -> Bytes:
+        """Return a small picture (rows, columns, 3) for the screen: one field, cropped, masked, averaged.
+
+        At most `max_width` columns of square pixels.
+        """
+        picture = self._quick().run(None, raw, None)
+        if self.bits_stored > 8:
+            grey = (picture >> (self.bits_stored - 8)).astype(np.uint8)[..., None]
+            return np.repeat(shrink(grey, max_width, self._source_aspect), 3, axis=2)
+        return shrink(picture, max_width, self._source_aspect)
+
+    def is_grey(self, picture: Pixels) -> bool:
+        """Tell whether a picture is to be MONOCHROME2: as the profile says, else when no pixel has any colour."""
+        if picture.ndim == 2:
+            return True
+        match self._recipe.grey:
+            case "always":
+                return True
+            case "never":
+                return False
+            case "auto":
+                return bool(retouch.is_colourless(read_only(picture), GREY_TOLERANCE))
+
+    def to_grey(self, picture: Pixels) -> Pixels:
+        """Return the luma (rows, columns) of a picture; a pixel without colour keeps its level exactly."""
+        if picture.ndim == 2:
+            return picture
+        grey = np.empty(picture.shape[:2], np.uint8)
+        retouch.to_grey(read_only(picture), steps.grey_weights(self._matrix), grey)
+        return grey
+
+    def steps_of(self, *, is_grey: bool) -> tuple[str, ...]:
+        """Return `steps`, with the one to grey where it was taken."""
+        return (*self.steps, words.grey(self._matrix)) if is_grey and self.bits_stored == 8 else self.steps
+
+    @property
+    def _matrix(self) -> Matrix:
+        return self._format.matrix
+
+    def _picture(self, before: Bytes, now: Bytes, after: Bytes, room: Pixels | None) -> Pixels:
+        """Return the crop, in colour and at its levels; nothing is hidden yet."""
+        is_denoised = self._recipe.denoise == "median3"
+        if self.bits_stored > 8:
+            if not is_denoised:
+                return self._deep(now, self._method, room)
+            first, middle, last = (read_only(self._deep(raw, self._method)) for raw in (before, now, after))
+            picture = np.empty((self._cut.rows, self._cut.columns), np.uint16) if room is None else room
+            kernels.median_deep(first, middle, last, picture)
+            return picture
+        if is_denoised:
+            now = self._middle(before, now, after)
+        picture = np.empty((self._cut.rows, self._cut.columns, 3), np.uint8) if room is None else room
         kernels.to_rgb(
-            now if previous is None else self._checked(previous),
+            before,
             now,
-            now if following is None else self._checked(following),
+            after,
             self._at,
             self._packing.luma_step,
             self._packing.chroma_step,
@@ -86,49 +193,58 @@ class Chain(Struct, frozen=True, kw_only=True, eq=False):
             self._colour,
             picture,
         )
-        for x, y, width, height in self._masked:
-            picture[y : y + height, x : x + width] = 0
+        if self._recipe.levels != words.WHOLE_LEVELS:
+            retouch.stretch(*self._recipe.levels, picture.reshape(-1))
         return picture
 
-    def preview(self, raw: Bytes, max_width: int) -> Bytes:
-        """Return a small picture for the screen, at most `max_width` columns of square pixels: one field, cropped, masked, averaged."""
-        picture = self._quick().run(None, raw, None)
-        return shrink(picture, max_width, self.pixel_aspect)
+    def _middle(self, before: Bytes, now: Bytes, after: Bytes) -> Bytes:
+        """Return a frame of which each sample is the median of three in time."""
+        size = min(before.size, now.size, after.size)
+        made = np.empty(size, np.uint8)
+        kernels.median(before[:size], now[:size], after[:size], made)
+        return read_only(made)
 
-    def is_grey(self, rgb: Bytes) -> bool:
-        """Tell whether a picture is to be MONOCHROME2: as the profile says, else when no pixel has any colour."""
-        match self._recipe.grey:
-            case "always":
-                return True
-            case "never":
-                return False
-            case "auto":
-                return bool(kernels.is_colourless(_read_only(rgb), GREY_TOLERANCE))
-
-    def to_grey(self, rgb: Bytes) -> Bytes:
-        """Return the luma (rows, columns) uint8 of a picture; a pixel without colour keeps its level exactly."""
-        grey = np.empty(rgb.shape[:2], np.uint8)
-        kernels.to_grey(_read_only(rgb), steps.grey_weights(self._matrix), grey)
-        return grey
-
-    def steps_of(self, *, is_grey: bool) -> tuple[str, ...]:
-        """Return `steps`, with the one to grey where it was taken."""
-        return (*self.steps, f"reduced to luma BT.{self._matrix}") if is_grey else self.steps
+    def _deep(self, raw: Bytes, method: int, room: Pixels | None = None) -> Pixels:
+        """Return grey of more than 8 bits."""
+        picture = np.empty((self._cut.rows, self._cut.columns), np.uint16) if room is None else room
+        most, shift = (1 << self.bits_stored) - 1, self.bits_stored - 8
+        black, white = (16 << shift, 235 << shift) if self._format.range is Range.LIMITED else (0, most)
+        low, high = (black + (white - black) * level / 255 for level in self._recipe.levels)
+        kernels.to_deep(raw, self._at, method, self._missing, self._cut.top, most, low, high, picture)
+        return picture
 
     def _quick(self) -> Chain:
-        return replace(self, _method=kernels.BOB) if self.is_interlaced else self
+        """Return the chain without what the screen needs not."""
+        method = kernels.BOB if self.is_interlaced else kernels.WEAVE
+        shape = {"rows": self._cut.rows, "columns": self._cut.columns}
+        plain = replace(self._recipe, denoise="off")
+        return replace(self, _method=method, _recipe=plain, _square=None, needs_neighbours=False, **shape)
 
     def _checked(self, raw: Bytes) -> Bytes:
         if raw.dtype != np.uint8 or raw.ndim != 1 or not raw.flags.c_contiguous:
             raise PixelError(problem="a raw buffer is a contiguous row of bytes")
+        if self._is_jpeg:
+            return self._decoded(raw)
         if raw.size < self.buffer_bytes:
             raise PixelError(problem=f"a frame has {raw.size} bytes instead of {self.buffer_bytes}")
-        return _read_only(raw)
+        return read_only(raw)
 
-    def _checked_out(self, out: Bytes) -> Bytes:
-        if out.shape != (self.rows, self.columns, 3) or out.dtype != np.uint8 or not out.flags.c_contiguous:
+    def _decoded(self, raw: Bytes) -> Bytes:
+        picture = mjpeg.decode(raw.tobytes())
+        rows, columns, _ = picture.shape
+        if (rows, columns) != (self._format.height_px, self._format.width_px):
+            said = f"{self._format.width_px}x{self._format.height_px}"
+            raise PixelError(problem=f"a JPEG frame has {columns}x{rows} pixels instead of {said}")
+        return read_only(picture.reshape(-1))
+
+    def _check_out(self, out: Pixels) -> None:
+        shape, kind = (
+            ((self.rows, self.columns, 3), np.uint8)
+            if self.bits_stored == 8
+            else ((self.rows, self.columns), np.uint16)
+        )
+        if out.shape != shape or out.dtype != kind or not out.flags.c_contiguous:
             raise PixelError(problem=f"the picture has {self.rows}x{self.columns} pixels, the room given has not")
-        return out
 
 
 class GreyWatch(Struct, frozen=True):
@@ -153,31 +269,14 @@ def build(fmt: FrameFormat, recipe: PixelChain, *, top_field_first: bool | None 
     `top_field_first` is what an installer confirmed; the driver's word goes first, the standard's rule last.
     Raises UnknownPixelFormat, or PixelError for a crop outside the frame, rows that are too short, or single fields.
     """
-    is_interlaced, method = steps.is_interlaced(fmt), _method(fmt, recipe)
-    if is_interlaced and fmt.height_px < steps.SMALLEST_INTERLACED:
-        raise PixelError(problem=f"{fmt.height_px} lines are too few for two fields")
-    pack = steps.packing(fmt)
-    cut = steps.cut(fmt, recipe.crop, margin=EDGE_COLUMNS if method == kernels.ADAPTIVE else 0)
-    is_top_first = steps.is_top_first(fmt, confirmed=top_field_first)
-    return Chain(
-        rows=cut.rows,
-        columns=cut.columns,
-        steps=_words(fmt, recipe, method, cut, is_top_first=is_top_first),
-        is_cropped=_is_cropped(fmt, cut),
-        is_interlaced=is_interlaced,
-        buffer_bytes=steps.buffer_bytes(fmt),
-        pixel_aspect=fmt.pixel_aspect,
-        _recipe=recipe,
-        _matrix=fmt.matrix,
-        _at=_read_only(steps.offsets(fmt, cut.start)),
-        _packing=pack,
-        _cut=cut,
-        _kind=kernels.RGB if pack.is_rgb else kernels.YCC_HALF if pack.is_half else kernels.YCC_FULL,
-        _method=method,
-        _missing=1 if is_top_first else 0,
-        _colour=_read_only(steps.coefficients(fmt)),
-        _masked=steps.visible(recipe.mask, cut),
-    )
+    seen = steps.decoded(fmt) if fmt.pixel_format == MJPEG else fmt
+    method = steps.method(seen, recipe)
+    built = _built(fmt, seen, recipe, method, "", confirmed=top_field_first)
+    if method == kernels.WEAVE or recipe.still_deinterlace == "as_cine":
+        return built
+    woven = _built(fmt, seen, recipe, kernels.WEAVE, "they show the same", confirmed=top_field_first)
+    made = _built(fmt, seen, recipe, method, "the fields differ", confirmed=top_field_first)
+    return replace(built, _still=(woven, made))
 
 
 def shrink(picture: Bytes, max_width: int, pixel_aspect: tuple[int, int] = (1, 1)) -> Bytes:
@@ -193,63 +292,53 @@ def shrink(picture: Bytes, max_width: int, pixel_aspect: tuple[int, int] = (1, 1
     if shape == picture.shape:
         return picture
     out = np.empty(shape, np.uint8)
-    kernels.shrink(_read_only(picture), out)
+    retouch.shrink(read_only(picture), out)
     return out
 
 
-def _is_cropped(fmt: FrameFormat, cut: Cut) -> bool:
-    return (cut.columns, cut.rows) != (fmt.width_px, fmt.height_px)
-
-
-def _method(fmt: FrameFormat, recipe: PixelChain) -> int:
-    if not steps.is_interlaced(fmt):
-        return kernels.WEAVE
-    match recipe.deinterlace:
-        case "none" | "weave":
-            return kernels.WEAVE
-        case "bob":
-            return kernels.BOB
-        case "auto" | "motion_adaptive":
-            return kernels.ADAPTIVE
-
-
-def _words(fmt: FrameFormat, recipe: PixelChain, method: int, cut: Cut, *, is_top_first: bool) -> tuple[str, ...]:
-    """Say what the chain does, in the order of the profile."""
-    words = []
-    if _is_cropped(fmt, cut):
-        words.append(f"crop {steps.in_words((cut.left, cut.top, cut.columns, cut.rows))}")
-    if fmt.field in {Field.TOP, Field.BOTTOM}:
-        words.append(f"one field only ({fmt.field.name.lower()})")
-    if steps.is_interlaced(fmt):
-        words.append(f"{_METHODS[method]} {'top' if is_top_first else 'bottom'} field first)")
-    words.extend(_colour_words(fmt))
-    words.extend(
-        f"masked {steps.in_words(rectangle)} with black"
-        for rectangle in recipe.mask
-        if steps.visible((rectangle,), cut)
+def _built(
+    fmt: FrameFormat, seen: FrameFormat, recipe: PixelChain, method: int, why: str, *, confirmed: bool | None
+) -> Chain:
+    """Return the chain with one way to treat fields; `seen` is what the kernels see, `why` what chose the way."""
+    is_interlaced, is_top_first = steps.is_interlaced(seen), steps.is_top_first(seen, confirmed=confirmed)
+    pack, is_jpeg = steps.packing(seen), fmt.pixel_format == MJPEG
+    cut = steps.cut(seen, recipe.crop, margin=EDGE_COLUMNS if method == kernels.ADAPTIVE else 0)
+    steps.check(seen, recipe)
+    resampled = None
+    if recipe.square_pixels != "keep":
+        resampled = resampling.to_square(cut.rows, cut.columns, fmt.pixel_aspect, recipe.square_pixels)
+    shape = [cut.rows, cut.columns]
+    if resampled is not None:
+        shape[resampled.axis] = resampled.length
+    said = (
+        *words.before_colour(fmt, recipe, cut, is_jpeg=is_jpeg),
+        *words.fields(seen, method, why, is_top_first=is_top_first),
+        *words.colour(seen),
+        *words.after_colour(fmt, recipe, cut, (shape[0], shape[1])),
     )
-    return tuple(words)
-
-
-def _colour_words(fmt: FrameFormat) -> tuple[str, ...]:
-    """Say how colour was computed; nothing when every sample keeps its level."""
-    pack = steps.packing(fmt)
-    has_chroma = pack.chroma_step > 0 and not pack.is_rgb
-    if fmt.range is Range.FULL and not has_chroma:
-        return ()
-    source = f"Y'CbCr BT.{fmt.matrix}" if has_chroma else "R'G'B'" if pack.is_rgb else "luma"
-    return (f"{source} {fmt.range} range to RGB full range{' (chroma replicated)' if pack.is_half else ''}",)
-
-
-def _read_only(array: npt.NDArray[Sample]) -> npt.NDArray[Sample]:
-    """Return a view that cannot be written: what the kernels' signatures ask for, whoever owns the bytes."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-_METHODS = {
-    kernels.WEAVE: "fields woven together (",
-    kernels.BOB: "de-interlaced (one field, lines averaged,",
-    kernels.ADAPTIVE: "de-interlaced (motion adaptive,",
-}
+    return Chain(
+        rows=shape[0],
+        columns=shape[1],
+        steps=said,
+        is_cropped=(cut.columns, cut.rows) != (fmt.width_px, fmt.height_px),
+        is_interlaced=is_interlaced,
+        buffer_bytes=steps.SMALLEST_JPEG if is_jpeg else steps.buffer_bytes(seen),
+        pixel_aspect=fmt.pixel_aspect if resampled is None else (1, 1),
+        bits_stored=pack.bits,
+        needs_neighbours=method in {kernels.ADAPTIVE, kernels.BWDIF} or recipe.denoise != "off",
+        _format=seen,
+        _source_aspect=fmt.pixel_aspect,
+        _recipe=recipe,
+        _at=read_only(steps.offsets(seen, cut.start)),
+        _packing=pack,
+        _cut=cut,
+        _kind=steps.kind(pack),
+        _method=method,
+        _missing=1 if is_top_first else 0,
+        _colour=read_only(steps.coefficients(seen)),
+        _masked=steps.visible(recipe.mask, cut),
+        _spans=read_only(steps.spans(recipe.mask_polygons, cut)),
+        _square=resampled,
+        _is_jpeg=is_jpeg,
+        _still=None,
+    )

@@ -1,75 +1,45 @@
-"""Arrays and scalars to arrays: the loops that touch every sample, compiled by Numba.
+"""Raw buffers to pictures: the one pass over the rows that touches every sample, compiled by Numba.
 
-The rule: every kernel is held to a float64 twin in tests/pixels/naive.py, and every one that Python calls has its
-signature written here, so that nothing is ever compiled while an exam runs: importing this module compiles them, or
-loads them from the cache. Colour follows ITU-R BT.601, BT.709 and BT.2020 with 5 fractional bits in 16-bit integers.
+The rule: every kernel is held to a float64 twin in tests/pixels/naive.py. Colour follows ITU-R BT.601, BT.709 and BT.2020
+with 5 fractional bits in 16-bit integers.
 
-How the loops are written, and why. LLVM turns a loop into SIMD when it reads and writes with unit stride, has no
-branch, and stores to one array: so each row is taken apart into planar rows (`take`), every step is a short loop over
-planar rows, and one last loop (`weave_rgb`) interleaves them. Indices are unsigned (`usize`), because Numba tests a
+How the loops are written, and why. LLVM turns a loop into SIMD when it reads and writes with unit stride (a stride of 2 or
+3 costs a shuffle), has no branch, and stores to few arrays: so each row is taken apart into planar rows once (`unpack`) and
+every step is a short loop over planar rows that stay in the cache. Indices are unsigned (`usize`), because Numba tests a
 signed one for being negative, and integers are narrowed after each operation, because Numba widens all to 64 bits.
-`i16(i32(a) * i32(b) >> 16)` is one SIMD instruction (the high half of a product).
-
-All of it stands in one file, because Numba's cache looks only at the file of the kernel itself: a loop changed in
-another one would leave old machine code in use.
+`high(a, b)` is one SIMD instruction (the high half of a product), but only with both factors 16 bits wide inside the loop.
+Pixels of 4:2:2 are made two at a time, as three 16-bit words (R G, B R, G B): half as much to interleave as bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pickle import PickleError
-from typing import Any, TypeVar
-
 import numpy as np
-import numpy.typing as npt
-from numba import njit, types
+from numba import types
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-Array = npt.NDArray[Any]
-"""A row of bytes, or of 16-bit numbers; the signatures of what Python calls say exactly."""
+from gateway.pixels.compiled import (
+    BYTES,
+    BYTES_OUT,
+    COEFFICIENTS,
+    DEEP,
+    DEEP_OUT,
+    PICTURE_OUT,
+    PLANE_OUT,
+    TABLE,
+    Array,
+    kernel,
+    part,
+)
 
-Rows = tuple[Array, ...]
-"""Rows to work in; Numba knows how many."""
+u8, i16, u16, i32, usize = np.uint8, np.int16, np.uint16, np.int32, np.uintp
 
-FLAGS: dict[str, Any] = {"nogil": True, "fastmath": False, "boundscheck": False, "error_model": "numpy"}
-"""How every kernel is compiled; never `parallel`: the threads belong to the service."""
+YCC_HALF, YCC_FULL, RGB, LUMA = 0, 1, 2, 3
+"""What the three planes are: Y'CbCr with one chroma sample for two luma samples, with one for each, R'G'B', or Y' alone."""
 
-u8, i16, i32, f32, usize = np.uint8, np.int16, np.int32, np.float32, np.uintp
+WEAVE, BOB, ADAPTIVE, BWDIF = 0, 1, 2, 3
+"""What is done with the rows of the later field: kept, made from the earlier field, or made as motion asks in either way."""
 
-_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
-_PICTURE = types.Array(types.uint8, 3, "C", readonly=True)
-_PICTURE_OUT = types.Array(types.uint8, 3, "C")
-_GREY_OUT = types.Array(types.uint8, 2, "C")
-_OFFSETS = types.Array(types.int64, 2, "C", readonly=True)
-_COEFFICIENTS = types.Array(types.int16, 1, "C", readonly=True)
-
-YCC_HALF, YCC_FULL, RGB = 0, 1, 2
-"""What the three planes are: Y'CbCr with one chroma sample for two luma samples, with one for each, or R'G'B'."""
-
-part = njit(**FLAGS)
-"""A loop that kernels are made of: compiled into each of them."""
-
-
-def kernel(result: Any, *arguments: Any) -> Callable[[Function], Function]:
-    """Compile now, for these argument types only, or load from the cache.
-
-    A cache that cannot be written or read (a full disk, a file that a power cut tore) costs seconds, never the picture.
-    """
-
-    def compiled(function: Function) -> Function:
-        try:
-            found: Function = njit(result(*arguments), cache=True, **FLAGS)(function)
-        except _CACHE_TROUBLE:
-            found = njit(result(*arguments), **FLAGS)(function)
-        return found
-
-    return compiled
-
-
-_CACHE_TROUBLE = (
-    OSError, RuntimeError, EOFError, PickleError, ValueError, LookupError, TypeError, AttributeError, ImportError,
-)  # fmt: skip
-"""What Numba lets through when it meets a broken cache; an error in a kernel is a NumbaError."""
+WINDOW = 16
+"""Rows of each frame that are held unpacked: a power of two, and more than BWDIF looks up and down."""
 
 
 # ---- rows ----
@@ -83,7 +53,7 @@ def whole_vectors(count: int) -> int:
 
 @part
 def take(raw: Array, at: int, step: int, count: int, spare: Array, into: Array) -> None:
-    """Take every `step`-th byte from `at` on; step 0 leaves `into` as it is. `spare` holds 2 x count bytes."""
+    """Take every `step`-th byte from `at` on. `spare` holds 2 x count bytes."""
     begin = usize(at)
     if step == 1:
         for i in range(usize(count)):
@@ -94,7 +64,7 @@ def take(raw: Array, at: int, step: int, count: int, spare: Array, into: Array) 
     elif step == 3:
         for i in range(usize(count)):
             into[i] = raw[begin + usize(3) * i]
-    elif step == 4:  # in two steps of 2, which LLVM has shuffles for
+    else:  # 4, in two steps of 2, which LLVM has shuffles for
         for i in range(usize(2 * count - 1)):
             spare[i] = raw[begin + usize(2) * i]
         for i in range(usize(count)):
@@ -102,44 +72,106 @@ def take(raw: Array, at: int, step: int, count: int, spare: Array, into: Array) 
 
 
 @part
-def scale_luma(plane: Array, offset: int, gain: int, count: int, into: Array) -> None:
-    """(Y' - offset) x gain, in 32nds of a level, plus half a level; gain is in 16384ths."""
-    black, factor = i16(offset), i32(i16(gain))
+def take_pairs(raw: Array, at: int, count: int, spare: Array, first: Array, second: Array) -> None:
+    """Take bytes `at` and at + 2 of every four."""
+    begin = usize(at)
+    for i in range(usize(2 * count)):
+        spare[i] = raw[begin + usize(2) * i]
     for i in range(usize(count)):
-        level = i16(i16(i16(plane[i]) - black) << i16(7))
-        into[i] = i16(i16(i32(i32(level) * factor) >> i32(16)) + i16(16))
+        first[i] = spare[usize(2) * i]
+        second[i] = spare[usize(2) * i + usize(1)]
 
 
 @part
-def scale_chroma(plane: Array, gain: int, count: int, into: Array) -> None:
-    """(C - 128) x gain, in 32nds of a level; gain is in 8192nds."""
-    factor = i32(i16(gain))
-    for i in range(usize(count)):
-        level = i16(i16(i16(plane[i]) - i16(128)) << i16(8))
-        into[i] = i16(i32(i32(level) * factor) >> i32(16))
+def unpack(raw: Array, at: Array, row: int, steps: Array, counts: Array, spare: Array, into: Array) -> None:
+    """One row of a frame to three planar rows; planes without samples (step 0) are left as they are."""
+    take(raw, at[0, row], steps[0], counts[0], spare, into[0])
+    first, second = at[1, row], at[2, row]
+    if steps[1] == 4 and second - first == 2:
+        take_pairs(raw, first, counts[1], spare, into[1], into[2])
+    elif steps[1] == 4 and first - second == 2:
+        take_pairs(raw, second, counts[1], spare, into[2], into[1])
+    elif steps[1] != 0:
+        take(raw, first, steps[1], counts[1], spare, into[1])
+        take(raw, second, steps[1], counts[1], spare, into[2])
+
+
+# ---- colour ----
 
 
 @part
-def add(more: Array, count: int, into: Array) -> None:
-    """Add one row to another."""
-    for i in range(usize(count)):
-        into[i] = i16(into[i] + more[i])
+def high(a: np.int16, b: np.int16) -> np.int16:
+    """The high half of a product."""
+    return i16(i32(i32(a) * i32(b)) >> i32(16))
 
 
 @part
-def replicate(half: Array, count: int, into: Array) -> None:
-    """Give each chroma sample to the two pixels it covers."""
-    for i in range(usize(count)):
-        into[usize(2) * i] = half[i]
-        into[usize(2) * i + usize(1)] = half[i]
+def brightness(sample: np.uint8, black: np.int16, gain: np.int16) -> np.int16:
+    """(Y' - black) x gain in 32nds of a level, plus half a level; gain is in 16384ths."""
+    return i16(high(i16(i16(i16(sample) - black) << i16(7)), gain) + i16(16))
 
 
 @part
-def to_level(luma: Array, chroma: Array, count: int, into: Array) -> None:
-    """Sum in 32nds of a level to a level, 0 to 255."""
+def centred(sample: np.uint8) -> np.int16:
+    """C - 128, times 256: what `high` with a gain in 8192nds makes 32nds of a level of."""
+    return i16(i16(i16(sample) - i16(128)) << i16(8))
+
+
+@part
+def level(sum_: np.int16) -> np.int16:
+    """32nds of a level to a level, 0 to 255."""
+    return min(max(i16(sum_ >> i16(5)), i16(0)), i16(255))
+
+
+@part
+def word(first: np.int16, second: np.int16) -> np.uint16:
+    """Two sums to two bytes, the first at the lower address."""
+    return u16(u16(level(first)) | u16(u16(level(second)) << u16(8)))
+
+
+@part
+def pairs_of_pixels(y: Array, u: Array, v: Array, colour: Array, count: int, rg: Array, br: Array, gb: Array) -> None:
+    """Planar Y'CbCr, half the chroma, to the three words of each two pixels."""
+    black, gain = i16(colour[0]), i16(colour[1])
+    v_red, u_green, v_green, u_blue = i16(colour[2]), i16(colour[3]), i16(colour[4]), i16(colour[5])
     for i in range(usize(count)):
-        level = i16(i16(luma[i] + chroma[i]) >> i16(5))
-        into[i] = u8(min(max(level, i16(0)), i16(255)))
+        blueness, redness = centred(u[i]), centred(v[i])
+        red, blue = high(redness, v_red), high(blueness, u_blue)
+        green = i16(high(blueness, u_green) + high(redness, v_green))
+        left, right = brightness(y[usize(2) * i], black, gain), brightness(y[usize(2) * i + usize(1)], black, gain)
+        rg[i] = word(i16(left + red), i16(left + green))
+        br[i] = word(i16(left + blue), i16(right + red))
+        gb[i] = word(i16(right + green), i16(right + blue))
+
+
+@part
+def weave_words(rg: Array, br: Array, gb: Array, first: int, count: int, into: Array, at: int) -> None:
+    """Words of two pixels each, from pair `first` on, to a row of pixels."""
+    begin, target = usize(first), usize(at)
+    for i in range(usize(count)):
+        into[target + usize(3) * i] = rg[begin + i]
+        into[target + usize(3) * i + usize(1)] = br[begin + i]
+        into[target + usize(3) * i + usize(2)] = gb[begin + i]
+
+
+@part
+def pixels_of(y: Array, u: Array, v: Array, colour: Array, count: int, red: Array, green: Array, blue: Array) -> None:
+    """Planar Y'CbCr, all the chroma, to planar R'G'B'."""
+    black, gain = i16(colour[0]), i16(colour[1])
+    v_red, u_green, v_green, u_blue = i16(colour[2]), i16(colour[3]), i16(colour[4]), i16(colour[5])
+    for i in range(usize(count)):
+        blueness, redness, luma = centred(u[i]), centred(v[i]), brightness(y[i], black, gain)
+        red[i] = u8(level(i16(luma + high(redness, v_red))))
+        green[i] = u8(level(i16(luma + i16(high(blueness, u_green) + high(redness, v_green)))))
+        blue[i] = u8(level(i16(luma + high(blueness, u_blue))))
+
+
+@part
+def expand(plane: Array, colour: Array, count: int, into: Array) -> None:
+    """One plane without chroma to full range."""
+    black, gain = i16(colour[0]), i16(colour[1])
+    for i in range(usize(count)):
+        into[i] = u8(level(brightness(plane[i], black, gain)))
 
 
 @part
@@ -153,33 +185,20 @@ def weave_rgb(red: Array, green: Array, blue: Array, first: int, count: int, int
 
 
 @part
-def colour_row(
-    kind: int, planes: Array, colour: Array, count: int, luma: Array, chroma: Array, wide: Array, rgb: Array
+def whole_row(
+    kind: int, planes: Array, colour: Array, taken: int, first: int, columns: int, rgb: Array, into: Array
 ) -> None:
-    """Three planar rows to planar R'G'B'; `colour` is (offset, gain, V to red, U to green, V to green, U to blue)."""
-    run = whole_vectors(count)
-    if kind == RGB:
-        wide[:] = 0
-        for plane in range(3):
-            scale_luma(planes[plane], colour[0], colour[1], run, luma)
-            to_level(luma, wide, run, rgb[plane])
-        return
-    half = whole_vectors((count + 1) // 2) if kind == YCC_HALF else run
-    scale_luma(planes[0], colour[0], colour[1], run, luma)
-    for plane in range(3):
-        if plane == 0:
-            scale_chroma(planes[2], colour[2], half, chroma[0])
-        elif plane == 1:
-            scale_chroma(planes[1], colour[3], half, chroma[0])
-            scale_chroma(planes[2], colour[4], half, chroma[1])
-            add(chroma[1], half, chroma[0])
-        else:
-            scale_chroma(planes[1], colour[5], half, chroma[0])
-        if kind == YCC_HALF:
-            replicate(chroma[0], half, wide)
-            to_level(luma, wide, run, rgb[plane])
-        else:
-            to_level(luma, chroma[0], run, rgb[plane])
+    """Three planar rows of the same length to one row of pixels."""
+    run = whole_vectors(taken)
+    if kind == YCC_FULL:
+        pixels_of(planes[0], planes[1], planes[2], colour, run, rgb[0], rgb[1], rgb[2])
+    else:
+        for plane in range(1 if kind == LUMA else 3):
+            expand(planes[plane], colour, run, rgb[plane])
+    if kind == LUMA:
+        weave_rgb(rgb[0], rgb[0], rgb[0], first, columns, into)
+    else:
+        weave_rgb(rgb[0], rgb[1], rgb[2], first, columns, into)
 
 
 # ---- de-interlacing: one missing row of one plane ----
@@ -190,6 +209,13 @@ def average(above: Array, below: Array, count: int, into: Array) -> None:
     """The middle of two rows, halves downwards."""
     for i in range(usize(count)):
         into[i] = u8(i16(i16(above[i]) + i16(below[i])) >> i16(1))
+
+
+@part
+def average_wide(above: Array, below: Array, count: int, into: Array) -> None:
+    """The same, as a guess."""
+    for i in range(usize(count)):
+        into[i] = i16(i16(i16(above[i]) + i16(below[i])) >> i16(1))
 
 
 @part
@@ -209,16 +235,20 @@ def reach_of_motion(
 @part
 def reach_of_lines(
     above: Array, below: Array, was: Array, will: Array, was_up: Array, will_up: Array, was_down: Array,
-    will_down: Array, count: int, into: Array,
+    will_down: Array, still_kept: int, count: int, into: Array,
 ) -> None:  # fmt: skip
-    """Raise to what the lines beyond allow: where they rise and fall as the row between them does, nothing is combed."""
+    """Raise to what the lines beyond allow: where they rise and fall as the row between them does, nothing is combed.
+
+    `still_kept` is 1: where nothing moved at all, nothing is raised.
+    """
+    raised = i16(0) if still_kept == 1 else i16(-1)
     for i in range(usize(count)):
         now = i16(i16(i16(was[i]) + i16(will[i])) >> i16(1))
         over, under = i16(now - i16(above[i])), i16(now - i16(below[i]))
         up = i16(i16(i16(i16(was_up[i]) + i16(will_up[i])) >> i16(1)) - i16(above[i]))
         down = i16(i16(i16(i16(was_down[i]) + i16(will_down[i])) >> i16(1)) - i16(below[i]))
-        high, low = max(over, under, min(up, down)), min(over, under, max(up, down))
-        into[i] = max(into[i], low, i16(-high))
+        top, low = max(over, under, min(up, down)), min(over, under, max(up, down))
+        into[i] = max(into[i], low, i16(-top)) if into[i] > raised else i16(0)
 
 
 @part
@@ -248,27 +278,46 @@ def guess_along_edges(above: Array, below: Array, count: int, run: int, into: Ar
         is_near = near < best
         is_far = is_near & (far < near)
         total = i16(a5 + b1) if is_far else (i16(a4 + b2) if is_near else total)
-        into[i + usize(3)] = u8(total >> i16(1))
+        into[i + usize(3)] = i16(total >> i16(1))
     for i in range(count):
         if i < 3 or i >= count - 3:
-            into[i] = u8(i16(i16(above[i]) + i16(below[i])) >> i16(1))
+            into[i] = i16(i16(i16(above[i]) + i16(below[i])) >> i16(1))
 
 
 @part
 def clamp(guess: Array, was: Array, will: Array, reach: Array, count: int, into: Array) -> None:
-    """Keep the guess within reach of what stood there in time."""
+    """Keep the guess within reach of what stood there in time, and of what a byte holds."""
     for i in range(usize(count)):
         now = i16(i16(i16(was[i]) + i16(will[i])) >> i16(1))
-        into[i] = u8(min(max(i16(guess[i]), i16(now - reach[i])), i16(now + reach[i])))
+        kept = min(max(i16(guess[i]), i16(now - reach[i])), i16(now + reach[i]))
+        into[i] = u8(min(max(kept, i16(0)), i16(255)))
 
 
 @part
-def bob_row(current: Array, at: Array, row: int, step: int, count: int, spare: Array, lines: Rows, into: Array) -> None:
-    """A missing row from the rows above and below it in the same field."""
-    up, down = beside(row, at.shape[0])
-    take(current, at[up], step, count, spare, lines[0])
-    take(current, at[down], step, count, spare, lines[1])
-    average(lines[0], lines[1], whole_vectors(count), into)
+def sum_of_four(a: Array, b: Array, c: Array, d: Array, count: int, into: Array) -> None:
+    """Add four rows."""
+    for i in range(usize(count)):
+        into[i] = i16(i16(i16(a[i]) + i16(b[i])) + i16(i16(c[i]) + i16(d[i])))
+
+
+@part
+def guess_by_filters(
+    above: Array, below: Array, above_3: Array, below_3: Array, was: Array, will: Array, near: Array, far: Array,
+    count: int, into: Array,
+) -> None:  # fmt: skip
+    """BBC's w3fdif filters as bwdif uses them: in space alone, or where the lines differ more than time does, with time.
+
+    `near` and `far` are the sums of the past and the coming row two and four lines up and down; taps are in 8192nds.
+    """
+    for i in range(usize(count)):
+        over, under, before, after = i32(above[i]), i32(below[i]), i32(was[i]), i32(will[i])
+        beside_, beyond = i32(over + under), i32(i32(above_3[i]) + i32(below_3[i]))
+        in_time = i32(i32(i32(5570) * i32(before + after)) - i32(i32(3801) * i32(near[i])))
+        in_time = i32(i32(in_time + i32(i32(1016) * i32(far[i]))) >> i32(2))
+        in_time = i32(in_time + i32(i32(i32(4309) * beside_) - i32(i32(213) * beyond)))
+        in_space = i32(i32(i32(5077) * beside_) - i32(i32(981) * beyond))
+        is_sharp = i32(abs(i32(over - under))) > i32(abs(i32(before - after)))
+        into[i] = i16((in_time if is_sharp else in_space) >> i32(13))
 
 
 @part
@@ -278,47 +327,59 @@ def beside(row: int, rows: int) -> tuple[int, int]:
 
 
 @part
-def adaptive_row(
-    previous: Array, current: Array, following: Array, at: Array, row: int, step: int, count: int, spare: Array,
-    lines: Rows, reach: Array, into: Array,
-) -> None:  # fmt: skip
-    """A missing row as yadif fills it: along edges, but never further from the past and the future than motion allows.
-
-    The row belongs to the later field, so that field of `previous` came before the kept one, that of `current` after.
-    """
-    above, below, above_was, below_was, above_will, below_will, was, will, guess = lines
-    rows, run = at.shape[0], whole_vectors(count)
+def bob_row(now: Array, row: int, rows: int, plane: int, count: int, into: Array) -> None:
+    """A missing row from the rows above and below it in the same field; `now` is a window of unpacked rows."""
     up, down = beside(row, rows)
-    take(current, at[up], step, count, spare, above)
-    take(current, at[down], step, count, spare, below)
-    take(previous, at[up], step, count, spare, above_was)
-    take(previous, at[down], step, count, spare, below_was)
-    take(following, at[up], step, count, spare, above_will)
-    take(following, at[down], step, count, spare, below_will)
-    take(previous, at[row], step, count, spare, was)
-    take(current, at[row], step, count, spare, will)
-    reach_of_motion(above, below, was, will, above_was, below_was, above_will, below_will, run, reach)
-    if row != 1 and row != rows - 2:  # there the row two away is outside the picture
+    average(now[up % WINDOW, plane], now[down % WINDOW, plane], whole_vectors(count), into)
+
+
+@part
+def moving_row(
+    method: int, before: Array, now: Array, after: Array, row: int, rows: int, plane: int, count: int, work: Array,
+    into: Array,
+) -> None:  # fmt: skip
+    """A missing row as yadif or bwdif fill it: a guess, but never further from past and future than motion allows.
+
+    The row belongs to the later field, so that field of `before` came before the kept one, that of `now` after. The three
+    are windows of unpacked rows.
+    """
+    reach, guess, near, far, run = work[0], work[1], work[2], work[3], whole_vectors(count)
+    up, down = beside(row, rows)
+    above, below = now[up % WINDOW, plane], now[down % WINDOW, plane]
+    was, will = before[row % WINDOW, plane], now[row % WINDOW, plane]
+    reach_of_motion(
+        above, below, was, will, before[up % WINDOW, plane], before[down % WINDOW, plane], after[up % WINDOW, plane],
+        after[down % WINDOW, plane], run, reach,
+    )  # fmt: skip
+    is_inside = 1 < row < rows - 2
+    if is_inside or (method == ADAPTIVE and (row == 0 or row == rows - 1)):
         far_up, far_down = (row - 2 if row > 0 else 2), (row + 2 if row + 1 < rows else rows - 3)
-        was_up, will_up, was_down, will_down = above_was, above_will, below_was, below_will
-        take(previous, at[far_up], step, count, spare, was_up)
-        take(current, at[far_up], step, count, spare, will_up)
-        take(previous, at[far_down], step, count, spare, was_down)
-        take(current, at[far_down], step, count, spare, will_down)
-        reach_of_lines(above, below, was, will, was_up, will_up, was_down, will_down, run, reach)
-    guess_along_edges(above, below, count, run, guess)
+        was_up, will_up = before[far_up % WINDOW, plane], now[far_up % WINDOW, plane]
+        was_down, will_down = before[far_down % WINDOW, plane], now[far_down % WINDOW, plane]
+        reach_of_lines(above, below, was, will, was_up, will_up, was_down, will_down, int(method == BWDIF), run, reach)
+        if method == BWDIF:
+            sum_of_four(was_up, will_up, was_down, will_down, run, near)
+    if method == ADAPTIVE:
+        guess_along_edges(above, below, count, run, guess)
+    elif row < 4 or row + 5 > rows:
+        average_wide(above, below, run, guess)
+    else:
+        top, bottom = row - 4, row + 4
+        sum_of_four(
+            before[top % WINDOW, plane], now[top % WINDOW, plane], before[bottom % WINDOW, plane],
+            now[bottom % WINDOW, plane], run, far,
+        )  # fmt: skip
+        above_3, below_3 = now[(row - 3) % WINDOW, plane], now[(row + 3) % WINDOW, plane]
+        guess_by_filters(above, below, above_3, below_3, was, will, near, far, run, guess)
     clamp(guess, was, will, reach, run, into)
 
 
 # ---- what Python calls ----
 
-WEAVE, BOB, ADAPTIVE = 0, 1, 2
-"""What is done with the rows of the later field: kept, made from the earlier field, or made as motion asks."""
-
 
 @kernel(
-    types.void, _BYTES, _BYTES, _BYTES, _OFFSETS, types.int64, types.int64, types.int64, types.int64, types.int64,
-    types.int64, types.int64, types.int64, _COEFFICIENTS, _PICTURE_OUT,
+    types.void, BYTES, BYTES, BYTES, TABLE, types.int64, types.int64, types.int64, types.int64, types.int64, types.int64,
+    types.int64, types.int64, COEFFICIENTS, PICTURE_OUT,
 )  # fmt: skip
 def to_rgb(
     previous: Array, current: Array, following: Array, at: Array, luma_step: int, chroma_step: int, kind: int,
@@ -333,104 +394,91 @@ def to_rgb(
     flat = out.reshape(rows, 3 * columns)
     half = (taken + 1) // 2 if kind == YCC_HALF else taken
     width = 2 * whole_vectors(half) + 8 if kind == YCC_HALF else whole_vectors(taken) + 8
-    planes = np.full((3, width), 128, u8)
-    rgb = np.empty((3, width), u8)
-    spare, reach = np.empty(2 * width, u8), np.empty(width, i16)
-    luma, wide, chroma = np.empty(width, i16), np.empty(width, i16), np.empty((2, width), i16)
-    b = np.zeros((9, width), u8)
-    lines = (b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8])
+    steps, counts = np.array([luma_step, chroma_step]), np.array([taken, half])
+    ahead = 0 if method == WEAVE else 1 if method == BOB else 2 if method == ADAPTIVE else 4
+    window = np.full((3, WINDOW, 3, width), 128, u8)
+    before, now, after = window[0], window[1], window[2]
+    made, rgb = np.full((3, width), 128, u8), np.empty((3, width), u8)
+    spare, work = np.empty(2 * width, u8), np.empty((4, width), i16)
+    words, woven = np.empty((3, width), u16), np.empty(3 * width, u16)
+    woven_bytes = woven.view(u8)
+    is_even = first % 2 == 0 and columns % 2 == 0
+    flat_words = out.reshape(3 * rows * columns).view(u16) if is_even else woven
+    coming, end = max(0, first_row - ahead), at.shape[1]
     for line in range(rows):
         row = first_row + line
-        for plane in range(3):
-            step = luma_step if plane == 0 else chroma_step
-            count = taken if plane == 0 else half
-            if step == 0:
-                continue
-            if method == WEAVE or row % 2 != missing:
-                take(current, at[plane, row], step, count, spare, planes[plane])
-            elif method == BOB:
-                bob_row(current, at[plane], row, step, count, spare, lines, planes[plane])
-            else:
-                adaptive_row(
-                    previous, current, following, at[plane], row, step, count, spare, lines, reach, planes[plane]
-                )
-        colour_row(kind, planes, colour, taken, luma, chroma, wide, rgb)
-        weave_rgb(rgb[0], rgb[1], rgb[2], first, columns, flat[line])
+        while coming < min(row + ahead + 1, end):
+            unpack(current, at, coming, steps, counts, spare, now[coming % WINDOW])
+            if method > BOB:
+                unpack(previous, at, coming, steps, counts, spare, before[coming % WINDOW])
+                if coming % 2 != missing:
+                    unpack(following, at, coming, steps, counts, spare, after[coming % WINDOW])
+            coming += 1
+        planes = now[row % WINDOW]
+        if method != WEAVE and row % 2 == missing:
+            for plane in range(1 if chroma_step == 0 else 3):
+                count = taken if plane == 0 else half
+                if method == BOB:
+                    bob_row(now, row, end, plane, count, made[plane])
+                else:
+                    moving_row(method, before, now, after, row, end, plane, count, work, made[plane])
+            planes = made
+        if kind != YCC_HALF:
+            whole_row(kind, planes, colour, taken, first, columns, rgb, flat[line])
+            continue
+        pairs_of_pixels(planes[0], planes[1], planes[2], colour, whole_vectors(half), words[0], words[1], words[2])
+        if is_even:
+            weave_words(words[0], words[1], words[2], first // 2, columns // 2, flat_words, line * (3 * columns // 2))
+        else:
+            weave_words(words[0], words[1], words[2], 0, half, woven, 0)
+            take(woven_bytes, 3 * first, 1, 3 * columns, spare, flat[line])
 
 
-@kernel(types.boolean, _PICTURE, types.int64)
-def is_colourless(picture: Array, tolerance: int) -> bool:
-    """Whether green differs by no more than `tolerance` from red and from blue, in every pixel."""
-    rows, columns, _ = picture.shape
-    count = 3 * columns - 1
-    flat = picture.reshape(rows, 3 * columns)
-    within_pixel = np.empty(count, i16)
-    for i in range(count):
-        within_pixel[i] = 0 if i % 3 == 2 else -1
-    for row in range(rows):
-        line = flat[row]
-        worst = i16(0)
-        for i in range(usize(count)):
-            difference = i16(abs(i16(i16(line[i]) - i16(line[i + usize(1)]))))
-            worst = max(worst, i16(difference & within_pixel[i]))
-        if worst > tolerance:
-            return False
-    return True
-
-
-@kernel(types.void, _PICTURE, _COEFFICIENTS, _GREY_OUT)
-def to_grey(picture: Array, weights: Array, out: Array) -> None:
-    """R'G'B' to luma; the weights are in 16384ths and sum to that, so that a grey pixel keeps its level exactly."""
-    rows, columns, _ = picture.shape
-    flat = picture.reshape(rows, 3 * columns)
-    red, green, blue = i32(weights[0]), i32(weights[1]), i32(weights[2])
-    for row in range(rows):
-        line, into = flat[row], out[row]
+@kernel(
+    types.void, BYTES, TABLE, types.int64, types.int64, types.int64, types.int64, types.float64, types.float64, DEEP_OUT
+)  # fmt: skip
+def to_deep(
+    current: Array, at: Array, method: int, missing: int, first_row: int, most: int, black: float, white: float, out: Array,
+) -> None:  # fmt: skip
+    """Little-endian 16-bit grey to levels of 0 to `most`; black and white become 0 and `most`, what lies beyond is cut."""
+    rows, columns = out.shape
+    gain, end = most / (white - black), at.shape[1]
+    for line in range(rows):
+        row = first_row + line
+        up, down = row, row
+        if method != WEAVE and row % 2 == missing:
+            up, down = beside(row, end)
+        high_, low = usize(at[0, up]), usize(at[0, down])
+        into = out[line]
         for i in range(usize(columns)):
-            at = usize(3) * i
-            level = i32(red * i32(line[at])) + i32(green * i32(line[at + usize(1)]))
-            level = i32(i32(level) + i32(blue * i32(line[at + usize(2)])))
-            into[i] = u8(i32(level + i32(8192)) >> i32(14))
+            k = usize(2) * i
+            above = min(i32(i32(current[high_ + k]) | i32(i32(current[high_ + k + usize(1)]) << i32(8))), i32(most))
+            below = min(i32(i32(current[low + k]) | i32(i32(current[low + k + usize(1)]) << i32(8))), i32(most))
+            found = i32(i32(above + below) >> i32(1))
+            into[i] = u16(min(max((found - black) * gain + 0.5, 0.0), float(most)))
 
 
-@part
-def shares(old: int, new: int) -> tuple[Array, Array]:
-    """For each of `new` equal parts of `old` samples: its first sample, and the share that each it covers has."""
-    ratio = old / new
-    starts = np.empty(new, np.int64)
-    weights = np.zeros((new, int(np.ceil(ratio)) + 1), f32)
-    for part_ in range(new):
-        begin, end = part_ * ratio, min((part_ + 1) * ratio, float(old))
-        starts[part_] = int(begin)
-        for tap in range(weights.shape[1]):
-            at = starts[part_] + tap
-            weights[part_, tap] = f32(max(0.0, min(end, at + 1.0) - max(begin, float(at))) / ratio)
-    return starts, weights
+@kernel(types.void, BYTES, TABLE, types.int64, types.int64, types.int64, PLANE_OUT)
+def to_luma(raw: Array, at: Array, step: int, first_row: int, first: int, out: Array) -> None:
+    """The luma of a buffer (or the high bytes of deep grey, or green) as it came; `at` is of one plane."""
+    rows, columns = out.shape
+    spare = np.empty(2 * columns, u8)
+    for line in range(rows):
+        take(raw, at[0, first_row + line] + first * step, step, columns, spare, out[line])
 
 
-@kernel(types.void, _PICTURE, _PICTURE_OUT)
-def shrink(picture: Array, out: Array) -> None:
-    """Area average: each pixel is the mean of the part of the source that it covers, in any ratio from 1 down."""
-    rows, columns, samples = picture.shape
-    new_rows, new_columns, _ = out.shape
-    flat = picture.reshape(rows, columns * samples)
-    tops, tall = shares(rows, new_rows)
-    lefts, wide = shares(columns, new_columns)
-    sums = np.zeros((columns + wide.shape[1]) * samples, f32)  # weights of samples beyond the edge are 0
-    for line in range(new_rows):
-        sums[:] = f32(0)
-        for tap in range(tall.shape[1]):
-            row = tops[line] + tap
-            weight = tall[line, tap]
-            if row < rows and weight > 0:
-                source = flat[row]
-                for i in range(usize(columns * samples)):
-                    sums[i] += weight * f32(source[i])
-        for column in range(new_columns):
-            for sample in range(samples):
-                total = f32(0.5)
-                at = usize(lefts[column] * samples + sample)
-                for tap in range(wide.shape[1]):
-                    total += wide[column, tap] * sums[at]
-                    at += usize(samples)
-                out[line, column, sample] = u8(min(total, f32(255)))
+@kernel(types.void, BYTES, BYTES, BYTES, BYTES_OUT)
+def median(a: Array, b: Array, c: Array, out: Array) -> None:
+    """Of each three bytes the one in the middle."""
+    for i in range(usize(out.size)):
+        out[i] = max(min(a[i], b[i]), min(max(a[i], b[i]), c[i]))
+
+
+@kernel(types.void, DEEP, DEEP, DEEP, DEEP_OUT)
+def median_deep(a: Array, b: Array, c: Array, out: Array) -> None:
+    """Of each three levels the one in the middle."""
+    rows, columns = out.shape
+    for row in range(rows):
+        first, second, third, into = a[row], b[row], c[row], out[row]
+        for i in range(usize(columns)):
+            into[i] = max(min(first[i], second[i]), min(max(first[i], second[i]), third[i]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
 from gateway.errors import CodecError
@@ -17,6 +18,7 @@ from gateway.pixels import codecs
 
 _SOI, _EOI, _SOF0, _DHT, _SOS, _TEM = 0xD8, 0xD9, 0xC0, 0xC4, 0xDA, 0x01
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_COLOURS = 3
 _BARE = frozenset({_SOI, _TEM, *range(0xD0, 0xD8)})
 """Markers that have no length behind them."""
 
@@ -50,6 +52,16 @@ def whole(data: bytes) -> Jpeg:
     rows, columns, samples = frame
     tables = b"" if has_tables else standard_tables()
     return Jpeg(data=data[:scan_at] + tables + data[scan_at:end], rows=rows, columns=columns, samples=samples)
+
+
+def decode(data: bytes) -> npt.NDArray[np.uint8]:
+    """Return the picture (rows, columns, 3) uint8 of a frame, R'G'B' full range (JFIF: Y'CbCr is BT.601 full range).
+
+    Any bytes at all: a picture, or CodecError.
+    """
+    jpeg = whole(data)
+    pixels = codecs.decode(jpeg.data, codecs.LOSSY["jpeg"], jpeg.rows, jpeg.columns, jpeg.samples, 8)
+    return pixels if pixels.ndim == _COLOURS else np.repeat(pixels[..., None], _COLOURS, axis=2)
 
 
 def standard_tables() -> bytes:

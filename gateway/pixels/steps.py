@@ -15,13 +15,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.errors import PixelError, UnknownPixelFormat
 from gateway.model import Field, FrameFormat, Matrix, Range
-from gateway.profile import Rectangle
+from gateway.pixels import kernels
+from gateway.profile import PixelChain, Polygon, Rectangle
 
 SMALLEST_INTERLACED = 4
 """Rows that de-interlacing needs."""
+
+SMALLEST_JPEG = 4
+"""Bytes: a beginning and an end."""
+
+SMALLEST_POLYGON = 3
 
 
 class Packing(NamedTuple):
@@ -38,6 +45,8 @@ class Packing(NamedTuple):
     planes: int = 1
     """1 packed, 2 semi-planar, 3 planar; more than one is 4:2:0."""
     is_rgb: bool = False
+    bits: int = 8
+    """More than 8: grey, each sample in the low bits of a little-endian word of 16."""
 
 
 PACKINGS = {
@@ -55,6 +64,9 @@ PACKINGS = {
     "XR24": Packing(2, 4, (1, 0), 4, is_half=False, is_rgb=True),
     "BGR4": Packing(2, 4, (1, 0), 4, is_half=False, is_rgb=True),
     "YUV3": Packing(0, 3, (1, 2), 3, is_half=False),
+    "Y10": Packing(0, 2, (0, 0), 0, is_half=False, bits=10),
+    "Y12": Packing(0, 2, (0, 0), 0, is_half=False, bits=12),
+    "Y16": Packing(0, 2, (0, 0), 0, is_half=False, bits=16),
 }
 """By V4L2 fourcc. RGB3 is red first in memory, BGR3, XR24 and BGR4 blue first."""
 
@@ -96,6 +108,51 @@ def cut(fmt: FrameFormat, crop: Rectangle | None, *, margin: int) -> Cut:
     start -= start % 2 if packing(fmt).is_half else 0
     taken = min(fmt.width_px, left + columns + margin) - start
     return Cut(left, top, columns, rows, start, left - start, taken)
+
+
+def decoded(fmt: FrameFormat) -> FrameFormat:
+    """Return the format of a grabber's JPEG frames once they are decoded: R'G'B' full range (JFIF)."""
+    return replace(
+        fmt,
+        pixel_format="RGB3",
+        stride_bytes=3 * fmt.width_px,
+        largest_bytes=0,
+        matrix=Matrix.BT601,
+        range=Range.FULL,
+    )
+
+
+def method(fmt: FrameFormat, recipe: PixelChain) -> int:
+    """Return what is done with the fields; deep grey has none but weaving and bob.
+
+    Raises PixelError for a frame with too few lines for two fields.
+    """
+    if not is_interlaced(fmt):
+        return kernels.WEAVE
+    if fmt.height_px < SMALLEST_INTERLACED:
+        raise PixelError(problem=f"{fmt.height_px} lines are too few for two fields")
+    asked = _METHODS[recipe.deinterlace]
+    return asked if packing(fmt).bits == 8 else min(asked, kernels.BOB)
+
+
+def kind(pack: Packing) -> int:
+    """Return which planes the kernel meets."""
+    if pack.is_rgb:
+        return kernels.RGB
+    if pack.chroma_step == 0:
+        return kernels.LUMA
+    return kernels.YCC_HALF if pack.is_half else kernels.YCC_FULL
+
+
+def check(fmt: FrameFormat, recipe: PixelChain) -> None:
+    """Refuse what no picture can be made of; raises PixelError."""
+    black, white = recipe.levels
+    if not 0 <= black < white <= 255:
+        raise PixelError(problem=f"the levels {black} to {white} are no range within 0 to 255")
+    if any(len(polygon) < SMALLEST_POLYGON for polygon in recipe.mask_polygons):
+        raise PixelError(problem="a masked shape has fewer than three corners")
+    if min(fmt.pixel_aspect) < 1:
+        raise PixelError(problem="the shape of the pixels is not known")
 
 
 def offsets(fmt: FrameFormat, start: int) -> npt.NDArray[np.int64]:
@@ -179,10 +236,46 @@ def visible(mask: tuple[Rectangle, ...], cropped: Cut) -> tuple[Rectangle, ...]:
     return tuple(rectangle for rectangle in clipped if rectangle[2] > 0 and rectangle[3] > 0)
 
 
+def spans(polygons: tuple[Polygon, ...], cropped: Cut) -> npt.NDArray[np.int64]:
+    """Return (n, 3): row, first column and column after the last of what polygons cover inside the crop, in its coordinates.
+
+    A pixel is covered when its centre is: when a ray to the right crosses the outline an odd number of times (even-odd
+    rule). Corners are corners of pixels, and all of it is integers: a centre on the outline belongs to the right side of it.
+    """
+    found = [
+        (row, max(begin - cropped.left, 0), min(end - cropped.left, cropped.columns))
+        for polygon in polygons
+        for row in range(cropped.rows)
+        for begin, end in _runs(polygon, row + cropped.top)
+    ]
+    covered = [span for span in found if span[1] < span[2]]
+    return np.array(covered, np.int64).reshape(-1, 3)
+
+
+def around(polygon: Polygon) -> Rectangle:
+    """Return the rectangle around a polygon."""
+    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+
 def in_words(rectangle: Rectangle) -> str:
     """Return "640x480+40+20"."""
     left, top, columns, rows = rectangle
     return f"{columns}x{rows}+{left}+{top}"
+
+
+def _runs(polygon: Polygon, row: int) -> list[tuple[int, int]]:
+    """Return which columns of a row lie inside: from each odd crossing to the next."""
+    middle, crossings = 2 * row + 1, list[int]()
+    for (x0, y0), (x1, y1) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        if (2 * y0 > middle) != (2 * y1 > middle):
+            height = 2 * (y1 - y0)
+            across = x0 * height + (middle - 2 * y0) * (x1 - x0)
+            if height < 0:
+                height, across = -height, -across
+            crossings.append(-((height - 2 * across) // (2 * height)))  # ceil(across / height - 1/2)
+    crossings.sort()
+    return list(zip(crossings[::2], crossings[1::2], strict=True))
 
 
 def _clip(rectangle: Rectangle, cropped: Cut) -> Rectangle:
@@ -213,3 +306,11 @@ def _chroma_stride(fmt: FrameFormat, pack: Packing) -> int:
 
 
 _LINE_BY_LINE = {Field.INTERLACED, Field.INTERLACED_TB, Field.INTERLACED_BT}
+_METHODS = {
+    "none": kernels.WEAVE,
+    "weave": kernels.WEAVE,
+    "bob": kernels.BOB,
+    "auto": kernels.ADAPTIVE,
+    "motion_adaptive": kernels.ADAPTIVE,
+    "bwdif": kernels.BWDIF,
+}

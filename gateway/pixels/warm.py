@@ -29,7 +29,8 @@ def compile_all() -> float:
     now, and none can be compiled later.
     """
     began = time.monotonic()
-    importlib.import_module("gateway.pixels.kernels")
+    for kernels in ("kernels", "retouch", "measures"):
+        importlib.import_module(f"gateway.pixels.{kernels}")
     importlib.import_module("gateway.pixels.codecs").load_all()
     if cache := os.environ.get("NUMBA_CACHE_DIR"):
         _sync(Path(cache))

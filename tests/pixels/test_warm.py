@@ -11,12 +11,18 @@ import pytest
 
 from gateway.errors import PixelError
 from gateway.model import Field
-from gateway.pixels import chain, kernels, warm
+from gateway.pixels import chain, kernels, looks, measures, retouch, warm
 from gateway.profile import PixelChain
 from tests.pixels import frames
 
 ROOT = Path(__file__).resolve().parents[2]
-DISPATCHERS = ("to_rgb", "is_colourless", "to_grey", "shrink")
+MODULES = (kernels, retouch, measures)
+DISPATCHERS = {
+    name: found
+    for module in MODULES
+    for name, found in vars(module).items()
+    if getattr(found, "_can_compile", True) is False
+}
 
 RUN = """
 import json, sys
@@ -24,11 +30,13 @@ from pathlib import Path
 from gateway.pixels import warm
 assert "numba" not in sys.modules and "numpy" not in sys.modules
 warm.prepare(Path(sys.argv[1]))
-kernels_named = ("to_rgb", "is_colourless", "to_grey", "shrink")
 seconds = warm.compile_all()
-from gateway.pixels import kernels
-hits = {name: sum(getattr(kernels, name).stats.cache_hits.values()) for name in kernels_named}
-misses = {name: sum(getattr(kernels, name).stats.cache_misses.values()) for name in kernels_named}
+from gateway.pixels import kernels, measures, retouch
+found = {}
+for module in (kernels, retouch, measures):
+    found |= {name: each for name, each in vars(module).items() if getattr(each, "_can_compile", True) is False}
+hits = {name: sum(each.stats.cache_hits.values()) for name, each in found.items()}
+misses = {name: sum(each.stats.cache_misses.values()) for name, each in found.items()}
 print(json.dumps({"seconds": seconds, "hits": hits, "misses": misses}))
 """
 
@@ -106,27 +114,35 @@ def test_choosing_the_same_cache_again_is_no_error():
 
 def test_no_run_of_any_chain_compiles_anything():
     """One signature each, and no way to compile another."""
-    before = [(getattr(kernels, name).signatures, getattr(kernels, name).stats) for name in DISPATCHERS]
+    before = [(found.signatures, found.stats) for found in DISPATCHERS.values()]
     for kind in frames.ALL:
         for field in (Field.NONE, Field.INTERLACED):
-            for method in ("weave", "bob", "motion_adaptive"):
+            for method in ("weave", "bob", "motion_adaptive", "bwdif"):
                 fmt = frames.make(kind, 17, 9, field=field)
-                built = chain.build(fmt, PixelChain(deinterlace=method, crop=(1, 1, 15, 7), mask=((0, 0, 5, 5),)))
+                recipe = PixelChain(
+                    deinterlace=method,
+                    crop=(1, 1, 15, 7),
+                    mask=((0, 0, 5, 5),),
+                    mask_polygons=(((8, 2), (12, 7), (4, 7)),),
+                    levels=(10, 200),
+                    denoise="median3",
+                )
+                built = chain.build(fmt, recipe)
                 raw = np.frombuffer(bytes(frames.size(fmt)), np.uint8)
-                picture = built.run(raw, raw.copy(), None)
+                picture = built.for_still(raw, raw.copy(), None).run(raw, raw.copy(), None)
+                looks.change(built.luma(raw), built.luma(raw))
                 built.to_grey(picture)
                 built.is_grey(picture)
                 built.preview(raw, 4)
-    assert [(getattr(kernels, name).signatures, getattr(kernels, name).stats) for name in DISPATCHERS] == before
+    assert [(found.signatures, found.stats) for found in DISPATCHERS.values()] == before
     assert all(len(signatures) == 1 for signatures, _ in before)
     with pytest.raises(TypeError):
-        kernels.shrink(np.zeros((2, 2, 3), np.float32), np.zeros((1, 1, 3), np.float32))
+        retouch.shrink(np.zeros((2, 2, 3), np.float32), np.zeros((1, 1, 3), np.float32))
 
 
 def test_every_kernel_that_python_calls_is_warmed():
     """A new one without a signature would be compiled at its first use, in an exam."""
-    entries = {name for name, found in vars(kernels).items() if getattr(found, "_can_compile", True) is False}
-    assert entries == set(DISPATCHERS)
+    assert {"to_rgb", "shrink", "changes"} <= set(DISPATCHERS)
     called = {word for path in (ROOT / "gateway" / "pixels").glob("*.py") for word in _calls(path)}
     assert called <= set(DISPATCHERS)
 
@@ -138,14 +154,14 @@ def _calls(path):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
-            and ast.unparse(node.func.value) == "kernels"
+            and ast.unparse(node.func.value) in {"kernels", "retouch", "measures"}
         ):
             yield node.func.attr
 
 
 def test_kernels_say_their_flags_in_one_place():
-    for name in DISPATCHERS:
-        options = getattr(kernels, name).targetoptions
+    for found in DISPATCHERS.values():
+        options = found.targetoptions
         assert (options["nogil"], options["fastmath"], options["boundscheck"]) == (True, False, False)
         assert not options.get("parallel")
 
