@@ -24,11 +24,11 @@ from gateway.objects.words import Words
 LOSSY_COMPRESSION = Code("113040", "DCM", "Lossy Compression")
 DERIVATIONS = MappingProxyType(
     {
-        "resampled": Code("113085", "DCM", "Spatial resampling"),
+        "resampled to": Code("113085", "DCM", "Spatial resampling"),
         "noise filter": Code("113087", "DCM", "Smoothing"),
     }
 )
-"""How a step begins for which the standard has a code (PS3.16 CID 7203); the others are told in words only."""
+"""Words of a step for which the standard has a code (PS3.16 CID 7203); the others are told in words only."""
 
 FRAME_TIME, FRAME_TIME_VECTOR = 0x00181063, 0x00181065
 
