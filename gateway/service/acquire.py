@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import chain as chained
@@ -99,6 +100,7 @@ class Acquire:
         self._profiles: dict[str, ModalityProfile] = {}
         self._chains: dict[tuple[FrameFormat, str], Chain] = {}
         self._recordings: list[Recording] = []
+        self._aside = ThreadPoolExecutor(1, "still")
         self._edges: SimpleQueue[SignalEdge] = SimpleQueue()
         self._cine: Recording | None = None
         self._exam: PerformedStep | None = None
@@ -217,8 +219,7 @@ class Acquire:
         step = self._box.spool.exams.get(request.exam_id)
         shot = self._wait_for(lambda: self._source.frame_at(request.pressed_ns))
         encoder = self._encoder(shot.frame.format, step.profile)
-        pixels = self._run(encoder, shot)
-        stored = encoder.kept(shot.frame) or encoder.encoded(pixels, shot.frame)
+        making = self._aside.submit(self._made, encoder, shot)  # while the capture's number becomes durable
         plan = Plan(
             step=step,
             capture=self._begin(step, CaptureKind.STILL, shot.frame.captured_ns),
@@ -226,8 +227,18 @@ class Acquire:
             format=shot.frame.format,
             encoder=encoder,
         )
-        self._keep(request, plan, stored)
+        try:
+            pixels, stored = making.result()
+            self._keep(request, plan, stored)
+        except GatewayError as error:
+            self._box.spool.captures.set_state(step.exam_id, plan.capture.number, CaptureState.LOST, str(error))
+            raise
         self._thumbnail(plan, pixels)
+
+    def _made(self, encoder: Encoder, shot: Shot) -> tuple[Pixels, Stored]:
+        """Run the chain and encode; in a thread of its own."""
+        pixels = self._run(encoder, shot)
+        return pixels, encoder.kept(shot.frame) or encoder.encoded(pixels, shot.frame)
 
     def _keep(self, request: Request, plan: Plan, stored: Stored) -> None:
         """Make the still durable, its capture complete and its press answered, in one transaction."""
@@ -245,11 +256,7 @@ class Acquire:
             captured_ns=plan.capture.started_ns,
         )
         made = picture.of_one(plan.encoder, plan.format, stored)
-        try:
-            compose.store_picture(self._box, segment, made, [stored.data], also=answered)
-        except GatewayError as error:
-            spool.captures.set_state(plan.step.exam_id, plan.capture.number, CaptureState.LOST, str(error))
-            raise
+        compose.store_picture(self._box, segment, made, [stored.data], also=answered)
 
     def _run(self, encoder: Encoder, shot: Shot) -> Pixels:
         """Run the chain on one picture; an interlaced one may look at its neighbours."""

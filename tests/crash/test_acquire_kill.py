@@ -40,7 +40,7 @@ def _drive(folder, how, kills, seed):
 def test_killed_at_each_durable_step_what_was_acknowledged_is_kept_once_and_whole(folder, campaign):
     kills = campaign(14, 600)
     said = _drive(folder, "steps", kills, seed=1)
-    assert said["died"] > kills * 0.8
+    assert said["died"] > kills * 0.7, "some steps come only where an exam begins, or a picture was missed"
     assert said["steps"] > 100, "the steps of a still, a cine and the last seconds are told apart"
     assert min(said["stills"], said["early"]) > kills // 4
     assert said["synced"] > 10 * kills
