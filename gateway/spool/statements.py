@@ -75,10 +75,11 @@ _IS_LATE = f"""EXISTS (SELECT 1 FROM instance AS behind
     WHERE behind.exam_id = e.exam_id AND behind.revision < e.identity_revision AND {IS_BEHIND})"""
 
 _AWAITS_COPIES = """(coalesce(i.kind, '') = 'note' AND EXISTS (
+    SELECT 1 FROM correction AS k WHERE k.exam_id = d.exam_id AND k.is_owed = 1 UNION ALL
     SELECT 1 FROM instance AS copy JOIN delivery AS first ON first.payload = copy.payload
     WHERE copy.exam_id = d.exam_id AND copy.replaces <> '' AND first.destination = d.destination
       AND first.state NOT IN ('SENT', 'COMMITTED', 'CANCELLED')))"""
-"""Of a delivery `d` of the instance `i`: it is a rejection note, and a corrected copy has not arrived there yet."""
+"""Of a delivery `d` of the instance `i`: it is a rejection note, and a corrected copy is not made, or has not arrived there yet."""
 
 RELEASABLE = f"""SELECT d.* FROM delivery AS d INDEXED BY delivery_held {_JOINED}
     WHERE d.state = 'HELD' AND d.held_for = 'RELEASE' AND (:exam IS NULL OR d.exam_id = :exam)

@@ -2,15 +2,11 @@
 neighbour's trouble."""
 
 import contextlib
-import json
-import shutil
-import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-import urllib.request
 from functools import partial
 
 import pytest
@@ -26,6 +22,7 @@ from gateway.simulators.pacs import SimulatedPACS
 from gateway.spool.spool import Spool
 from gateway.spool.states import Event
 from tests.dicom_files import SR, US, admit, image, report
+from tests.flow.orthanc import ORTHANC, orthanc
 
 # pynetdicom's acceptor may meet our close (Evt15) in its own thread after it has refused: its race, and not what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -37,7 +34,6 @@ QUEUED, SENDING, SENT, FAILED = (
     DeliveryState.FAILED,
 )
 NATIVE = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-ORTHANC = shutil.which("Orthanc")
 
 
 @pytest.fixture
@@ -359,7 +355,7 @@ def test_orthanc_stores_every_kind_of_object(spool, tmp_path, running, free_port
     }.items():
         made.append(str(make(tmp_path / f"{name}.dcm").SOPInstanceUID))
         admit(spool, tmp_path / f"{name}.dcm", ["pacs"])
-    with _orthanc(tmp_path / "orthanc", port, http) as get, running(pacs=port, timeout_s=20):
+    with orthanc(tmp_path / "orthanc", port, http) as get, running(pacs=port, timeout_s=20):
         wait(lambda: states(spool, made) == [SENT] * 4)
         stored = [get(f"/instances/{one}/simplified-tags") for one in get("/instances")]
     assert sorted(tags["SOPInstanceUID"] for tags in stored) == sorted(made)
@@ -369,28 +365,3 @@ def test_orthanc_stores_every_kind_of_object(spool, tmp_path, running, free_port
 
 def _has_received(pacs, count):
     return len(pacs.received) >= count
-
-
-@contextlib.contextmanager
-def _orthanc(folder, port, http):
-    folder.mkdir()
-    settings = {
-        "StorageDirectory": str(folder / "db"), "DicomPort": port, "HttpPort": http, "DicomAet": "PACS",
-        "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "DicomAlwaysAllowStore": True, "Plugins": [],
-    }  # fmt: skip
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([ORTHANC, folder / "orthanc.json"], stdout=log, stderr=subprocess.STDOUT)
-        try:
-            for number in (port, http):
-                wait(lambda number=number: _is_listening(number), f"Orthanc on port {number}", 60)
-            yield lambda path: json.load(urllib.request.urlopen(f"http://127.0.0.1:{http}{path}"))
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _is_listening(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
