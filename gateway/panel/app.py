@@ -23,6 +23,7 @@ from gateway.errors import GatewayError, LoginDelayed, LoginRefused, NoSuchRow, 
 from gateway.panel import (
     destinations,
     door,
+    editor,
     exams,
     guard,
     health,
@@ -54,6 +55,7 @@ _VIEWS: tuple[ModuleType, ...] = (
     health,
     destinations,
     profiles,
+    editor,
     log,
     people,
     metrics,
@@ -186,7 +188,7 @@ def _rail() -> list[Item]:
 def _setup_tabs() -> list[Item]:
     return [
         _item(gettext("Destinations"), "destinations.screen", "", "destinations."),
-        _item(gettext("Modality"), "profiles.screen", "", "profiles."),
+        _item(gettext("Modality"), "profiles.screen", "", "profiles"),
         _item(gettext("People"), "people.screen", "", "people."),
         _item(gettext("Log"), "log.screen", "", "log."),
     ]

@@ -53,6 +53,9 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
         "destinations.echo": "engineer",
         "profiles.screen": "engineer",
         "profiles.choose": "engineer",
+        "profiles_picture.screen": "engineer",
+        "profiles_picture.drawn": "engineer",
+        "profiles_picture.whole": "engineer",
         "log.screen": "engineer",
         "people.screen": "engineer",
         "people.add": "engineer",
@@ -67,7 +70,14 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
 )
 """Who may what; a view that is not here is for any person who is signed in."""
 _ASKED_BY_THE_PAGE: Final = frozenset(
-    {"exams.pulse", "exams.film", "pictures.live", "pictures.live_jpeg", "pictures.thumbnail"}
+    {
+        "exams.pulse",
+        "exams.film",
+        "pictures.live",
+        "pictures.live_jpeg",
+        "pictures.thumbnail",
+        "profiles_picture.whole",
+    }
 )
 """What a page asks for by itself: it keeps nobody's session alive."""
 _CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})

@@ -5,6 +5,7 @@ Law 7: a destination is green only when an object went all the way to it lately,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -105,11 +106,24 @@ def is_running(data: Path, service: str) -> bool:
 
 def _source(name: str) -> Check:
     look = looks.station(name)
+    told = words.together(*_told(look))
     if look.is_live:
-        return Check(name=name, tone="safe", verdict=gettext("Picture"), sentence=look.picture or look.sentence)
+        sentence = look.picture or look.sentence
+        return Check(name=name, tone="safe", verdict=gettext("Picture"), sentence=sentence, hint=told)
     verdict = gettext("No picture")
     tone = "bad" if look.signal is None or look.signal is Signal.ABSENT else "care"
-    return Check(name=name, tone=tone, verdict=verdict, sentence=look.sentence, hint=look.hint, shape="signal")
+    hint = words.together(look.hint, told)
+    return Check(name=name, tone=tone, verdict=verdict, sentence=look.sentence, hint=hint, shape="signal")
+
+
+def _told(look: looks.Look) -> Iterator[str]:
+    """Say what has happened to the picture since its program started."""
+    if look.losses:
+        yield ngettext("The picture was lost %(num)d time.", "The picture was lost %(num)d times.", look.losses)
+    if look.missed:
+        yield ngettext(
+            "%(num)d picture was missed or damaged.", "%(num)d pictures were missed or damaged.", look.missed
+        )
 
 
 def _destination(name: str) -> Check:

@@ -6,6 +6,7 @@ A picture is called live only while acquire answers in this boot: a frozen pictu
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.model import Capture, CaptureKind, CaptureState, PerformedStep, Signal, StationStatus, StepStatus
 from gateway.panel import standing, words
@@ -31,9 +32,14 @@ class Look(Struct, frozen=True, kw_only=True):
     is_live: bool = False
     sentence: str = ""
     hint: str = ""
+    who: str = ""
     signal: Signal | None = None
     """None: acquire does not answer."""
     picture: str = ""
+    losses: int = 0
+    """How often the picture went since acquire started."""
+    missed: int = 0
+    """Pictures that were dropped or came damaged since then."""
     is_recording: bool = False
     recording_time: str = ""
 
@@ -64,16 +70,21 @@ def station(name: str) -> Look:
             sentence=gettext("No live picture: the video program of %(station)s does not answer.", station=name),
             hint=gettext("It is started again by itself. If it stays so for a minute, call the engineer of this box."),
         )
-    sentence, hint = words.signal_words(status.signal, name)
-    if status.error_code:
+    said = words.signal_words(status.signal, name, status.input)
+    hint, who = said.hint, said.who
+    if status.error_code and status.signal is not Signal.NO_SIGNAL:
         found = words.trouble(status.error_code, **status.error_facts)
-        hint = words.together(found.sentence, found.hint) if status.signal is not Signal.NO_SIGNAL else hint
+        hint, who = words.together(found.sentence, found.hint), found.who
+    is_live = status.signal is Signal.STREAMING
     return Look(
-        is_live=status.signal is Signal.STREAMING,
-        sentence=sentence,
+        is_live=is_live,
+        sentence=said.sentence,
         hint=hint,
+        who=who,
         signal=status.signal,
         picture=status.picture,
+        losses=max(0, status.edges.get(Signal.STREAMING, 0) - is_live),
+        missed=status.dropped + status.faulty,
     )
 
 
@@ -86,15 +97,7 @@ def exam(step: PerformedStep) -> Look:
     if recording is None:
         return seen
     seconds = max(0, box().clock.monotonic_ns() - recording.started_ns) // 1_000_000_000
-    return Look(
-        is_live=seen.is_live,
-        sentence=seen.sentence,
-        hint=seen.hint,
-        signal=seen.signal,
-        picture=seen.picture,
-        is_recording=True,
-        recording_time=f"{seconds // 60}:{seconds % 60:02d}",
-    )
+    return replace(seen, is_recording=True, recording_time=f"{seconds // 60}:{seconds % 60:02d}")
 
 
 def film(step: PerformedStep) -> list[Shot]:

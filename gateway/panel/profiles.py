@@ -1,6 +1,7 @@
 """The profile of each grabber's modality to a page: what is done to its pixels, and what an installer must confirm.
 
-Choosing another one writes `<data>/conf.d/panel-<grabber>.toml`, which counts from the next start of the services.
+Choosing another one writes `<data>/conf.d/panel-<grabber>.toml`: what it does to the pixels counts from the next exam, what
+it says of the cable from the next start of the services.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import tomllib
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from msgspec import Struct
+from msgspec.structs import replace
 from werkzeug.wrappers import Response
 
 from gateway import config, profile
@@ -37,17 +39,14 @@ class Row(Struct, frozen=True, kw_only=True):
     facts: list[tuple[str, str]] = []
     problem: words.Trouble | None = None
     is_waiting: bool = False
-    """It was chosen here, and counts from the next start."""
+    """Its cable is another one than when the programs were started: that counts from the next start."""
 
 
 @views.get("")
 def screen() -> str:
     """Show every grabber's profile."""
     site = box().site
-    rows = [
-        _row(name, saved(name) or grabber.profile, is_waiting=bool(saved(name)))
-        for name, grabber in site.grabber.items()
-    ]
+    rows = [_row(name, chosen(name), is_waiting=_is_waiting(name)) for name in site.grabber]
     return render_template("profiles.html", rows=rows, known=_known())
 
 
@@ -60,10 +59,21 @@ def choose(grabber: str) -> Response:
     profile.modality(
         name, site.own_profiles
     )  # a profile that cannot be read is refused here, in words, not at the next start
-    config.write_override(site, _override(grabber), {"grabber": {grabber: {"profile": name}}})
+    give(grabber, name)
     box().spool.history.add(f"grabber {grabber}", "profile chosen", text=name, by=guard.operator())
-    flash(gettext("Saved. It counts from the next start of the gateway's programs."), "safe")
+    flash(gettext("Saved. It counts from the next exam."), "safe")
     return redirect(url_for("profiles.screen"), 303)
+
+
+def give(grabber: str, name: str) -> None:
+    """Give a grabber a profile that can be read. Raises ConfigError."""
+    if name != chosen(grabber):
+        config.write_override(box().site, _override(grabber), {"grabber": {grabber: {"profile": name}}})
+
+
+def chosen(grabber: str) -> str:
+    """Return the profile that a grabber's next exam begins with."""
+    return saved(grabber) or box().site.grabber[grabber].profile
 
 
 def saved(grabber: str) -> str:
@@ -71,6 +81,18 @@ def saved(grabber: str) -> str:
     path = box().site.data / "conf.d" / f"{_override(grabber)}.toml"
     chosen = tomllib.loads(path.read_text(encoding="utf-8"))["grabber"][grabber]["profile"] if path.exists() else ""
     return "" if chosen == box().site.grabber[grabber].profile else str(chosen)
+
+
+def _is_waiting(grabber: str) -> bool:
+    """Say whether the device was opened for another cable than the chosen profile names."""
+    site = box().site
+    try:
+        before, now = (
+            profile.modality(name, site.own_profiles) for name in (site.grabber[grabber].profile, chosen(grabber))
+        )
+    except GatewayError:
+        return False
+    return replace(before.input, standards=now.input.standards) != now.input
 
 
 def _override(grabber: str) -> str:

@@ -65,32 +65,38 @@ ROLES: Final[Mapping[str, str]] = MappingProxyType(
 SEXES: Final[Mapping[str, str]] = MappingProxyType(
     {"F": lazy_gettext("Female"), "M": lazy_gettext("Male"), "O": lazy_gettext("Other"), "": lazy_gettext("Not stated")}
 )
-SIGNALS: Final[Mapping[Signal, tuple[str, str]]] = MappingProxyType(
+SIGNALS: Final[Mapping[Signal, tuple[str, str, str]]] = MappingProxyType(
     {
         Signal.ABSENT: (
             lazy_gettext("The video grabber %(station)s is not there."),
             lazy_gettext("Plug it in again. What was captured so far is kept."),
+            "technologist",
         ),
         Signal.NO_CABLE: (
-            lazy_gettext("No cable on %(station)s."),
+            lazy_gettext("No cable on %(input)s."),
             lazy_gettext("Plug the video cable in at both ends."),
+            "technologist",
         ),
         Signal.NO_SIGNAL: (
-            lazy_gettext("No signal on %(station)s: is the scanner on?"),
+            lazy_gettext("No signal on %(input)s: is the scanner on?"),
             lazy_gettext("If it is, look at the cable at both ends."),
+            "technologist",
         ),
         Signal.NO_LOCK: (
-            lazy_gettext("The signal on %(station)s is not steady."),
+            lazy_gettext("The signal on %(input)s is not steady."),
             lazy_gettext("Push the cable in at both ends, and wait a moment."),
+            "technologist",
         ),
         Signal.OUT_OF_RANGE: (
-            lazy_gettext("The scanner sends a picture on %(station)s that the grabber cannot take."),
-            lazy_gettext("Call the engineer of this box: the modality profile names the formats."),
+            lazy_gettext("The scanner sends a picture on %(input)s that the grabber cannot take."),
+            lazy_gettext("The modality profile names the formats, the scanner's menu chooses one."),
+            "engineer",
         ),
-        Signal.LOCKED: (lazy_gettext("The picture on %(station)s is starting."), ""),
-        Signal.STREAMING: (lazy_gettext("A picture arrives on %(station)s."), ""),
+        Signal.LOCKED: (lazy_gettext("The picture on %(input)s is starting."), "", ""),
+        Signal.STREAMING: (lazy_gettext("A picture arrives on %(input)s."), "", ""),
     }
 )
+"""What is said, what to do, and who does it. `%(input)s` is the connector's own name ("HDMI 1") where the grabber has several."""
 KINDS: Final[Mapping[CaptureKind, str]] = MappingProxyType(
     {
         CaptureKind.STILL: lazy_gettext("Picture"),
@@ -249,10 +255,11 @@ def exam_word(exam: PerformedStep) -> str:
             return gettext("discontinued")
 
 
-def signal_words(signal: Signal, station: str) -> tuple[str, str]:
-    """Return a sentence and a hint about what stands between the scanner's picture and us."""
-    sentence, hint = SIGNALS[signal]
-    return str(sentence) % {"station": station}, str(hint)
+def signal_words(signal: Signal, station: str, connector: str = "") -> Trouble:
+    """Say what stands between the scanner's picture and us, what to do, and who does it."""
+    sentence, hint, act = SIGNALS[signal]
+    said = str(sentence) % {"station": station, "input": connector or station}
+    return Trouble(sentence=said, hint=str(hint), who=str(WHO[act]) if act else "", shape="signal")
 
 
 def press_answer(request: Request) -> Answer:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 from gateway import exam, profile
 from gateway.errors import ConfigError
 from gateway.model import Patient, PerformedStep, ScheduledStep
-from gateway.panel import guard, words
+from gateway.panel import guard, profiles, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext
 from gateway.panel.typed import Typed, typed_from
@@ -119,7 +119,7 @@ def _how_it_is_made(place: str) -> tuple[str, str]:
     """Return the modality of a place, and the profile that says so."""
     site = box().site
     if place in site.grabber:
-        name = site.grabber[place].profile
+        name = profiles.chosen(place)
         return profile.modality(name, site.own_profiles).object.modality, name
     if place in site.serial:
         return "OT", site.serial[place].instrument

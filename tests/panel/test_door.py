@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config import Panel
 from tests.panel.conftest import Browser
-from tests.panel.world import ENGINEER, PASSWORD, PIN, TECHNOLOGIST, World
+from tests.panel.world import ENGINEER, PASSWORD, PIN, STATION, TECHNOLOGIST, World
 
 REMOTE = "192.0.2.7"
 MINUTES_31 = 31 * 60
@@ -141,7 +141,7 @@ def test_every_view_needs_somebody_but_those_of_the_door(peopled):
     for rule in peopled.app.url_map.iter_rules():
         if "GET" not in rule.methods or rule.endpoint in open_to_all:
             continue
-        known = {"exam_id": exam.exam_id, "number": 0, "name": "x"}
+        known = {"exam_id": exam.exam_id, "number": 0, "name": "x", "grabber": STATION}
         with peopled.app.test_request_context():
             path = peopled.app.url_for(rule.endpoint, **{key: known[key] for key in rule.arguments})
         answer = browser.get(path)

@@ -65,7 +65,7 @@ def test_another_profile_is_written_where_the_configuration_reads_it(peopled, en
     file.write_text(config.toml(config.changes(peopled.site)), encoding="utf-8")
     assert config.load(file).grabber[STATION].profile == other
     page = engineer.get("/setup/modality").text
-    assert "This profile counts from the next start of the gateway." in page
+    assert "What this profile says of the cable counts from the next start of the gateway." in page
     assert f'value="{other}" selected' in page
 
 

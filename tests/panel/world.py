@@ -22,6 +22,7 @@ from gateway.model import (
     Signal,
     StationStatus,
     StoreOutcome,
+    WholePicture,
 )
 from gateway.panel import EchoAnswer, create_app, health
 from gateway.pixels import codecs
@@ -110,6 +111,16 @@ class World:
 
     def picture(self) -> None:
         live.write_preview(self.site.run, STATION, phantom(800, 600, 0.55, 85))
+
+    def whole(self, width: int = 800, height: int = 600, **facts) -> None:
+        """Publish the uncropped picture, as acquire does while an engineer draws on it."""
+        known = {"standard": f"{width}x{height}p60", "captured_ns": self.clock.monotonic_ns()} | facts
+        live.write_whole(
+            self.site.run,
+            STATION,
+            phantom(width, height, 0.55, 85),
+            WholePicture(width_px=width, height_px=height, **known),
+        )
 
     # ---- exams ----
 

@@ -1,0 +1,82 @@
+"""What stands between the scanner's picture and us, in words: on the exam screen and on Health, in every language."""
+
+import pytest
+
+from gateway.model import Signal
+from gateway.panel import language, words
+from tests.panel.conftest import Browser
+from tests.panel.world import STATION, World
+
+SAID = {
+    Signal.ABSENT: ("The video grabber HDMI-1 is not there.", "Plug it in again.", "You can put this right yourself."),
+    Signal.NO_CABLE: ("No cable on HDMI 2.", "at both ends", "You can put this right yourself."),
+    Signal.NO_SIGNAL: (
+        "No signal on HDMI 2: is the scanner on?",
+        "look at the cable",
+        "You can put this right yourself.",
+    ),
+    Signal.NO_LOCK: ("The signal on HDMI 2 is not steady.", "wait a moment", "You can put this right yourself."),
+    Signal.OUT_OF_RANGE: (
+        "The scanner sends a picture on HDMI 2 that the grabber cannot take.",
+        "The modality profile names the formats",
+        "Call the engineer of this box.",
+    ),
+    Signal.LOCKED: ("The picture on HDMI 2 is starting.", "", ""),
+}
+
+
+@pytest.mark.parametrize("signal", SAID)
+def test_the_exam_screen_says_what_is_wrong_what_to_do_and_who_does_it(peopled, browser, signal):
+    exam = peopled.start()
+    peopled.signal(signal, input="HDMI 2")
+    for path in (f"/exam/{exam.exam_id}", f"/exam/{exam.exam_id}/live"):
+        page = browser.get(path).text.replace("&#39;", "'")
+        assert all(said in page for said in SAID[signal])
+    assert SAID[signal][0] in browser.get(f"/exam/{exam.exam_id}/pulse").json["pulse"]
+
+
+def test_a_grabber_with_one_connector_is_called_by_its_own_name(peopled, browser):
+    exam = peopled.start()
+    peopled.signal(Signal.NO_SIGNAL)
+    assert f"No signal on {STATION}: is the scanner on?" in browser.get(f"/exam/{exam.exam_id}").text
+
+
+def test_every_signal_has_words_in_every_language(tmp_path):
+    for code in language.NAMES:
+        catalogue = language.catalogue(code)
+        with World(tmp_path / code, language=code).app.test_request_context():
+            for signal in Signal:
+                said = words.signal_words(signal, STATION, "HDMI 2")
+                assert said.sentence
+                assert "%" not in said.sentence + said.hint
+                if code != "en":
+                    english = words.SIGNALS[signal][0]._args[0]  # type: ignore[attr-defined]
+                    assert catalogue.gettext(english) != english
+                    assert said.sentence != english % {"station": STATION, "input": "HDMI 2"}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("fr", "Pas de signal sur HDMI 2 : l&#39;appareil est-il allumé ?"),
+        ("zh", "HDMI 2 无信号：设备开机了吗？"),
+    ],
+)
+def test_the_question_is_asked_in_the_language_of_the_box(tmp_path, code, said):
+    world = World(tmp_path, language=code)
+    world.people()
+    exam = world.start()
+    world.signal(Signal.NO_SIGNAL, input="HDMI 2")
+    assert said in Browser(world).sign_in().get(f"/exam/{exam.exam_id}").text
+    world.close()
+
+
+def test_health_says_how_often_the_picture_went_and_how_many_were_missed(peopled, browser):
+    peopled.signal(edges={"STREAMING": 3, "NO_SIGNAL": 2}, dropped=4, faulty=1)
+    page = browser.get("/health").text
+    assert "The picture was lost 2 times." in page
+    assert "5 pictures were missed or damaged." in page
+    peopled.signal(Signal.NO_SIGNAL, edges={"STREAMING": 1, "NO_SIGNAL": 1})
+    assert "The picture was lost 1 time." in browser.get("/health").text
+    peopled.signal(edges={"STREAMING": 1})
+    assert "The picture was lost" not in browser.get("/health").text
