@@ -81,13 +81,14 @@ class GuestTests:
         raise GuestDied(self._why(node))
 
     def close(self) -> None:
-        """Let it switch off by itself, but not for long."""
+        """Let it switch off by itself, but not for long. What it said stays in `build/rig/console.log`."""
         try:
             self._machine.wait(silence_s=60)
         except GuestDied:
             pass  # every test it did not answer for has failed already
         finally:
             self._machine.kill()
+            (CACHE / "console.log").write_text("\n".join(self.console), encoding="utf-8")
             shutil.rmtree(self._folder, ignore_errors=True)
 
     @property

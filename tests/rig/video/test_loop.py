@@ -1,5 +1,6 @@
 """Our own pictures through the driver, in at its output and out at its input: byte for byte."""
 
+import re
 import subprocess
 
 import numpy as np
@@ -23,7 +24,7 @@ def played(load, tmp_path):
     run("v4l2-ctl", "-d", OUTPUT, "-s", "pal")
     size = f"width={COLUMNS},height={ROWS}"
     run("v4l2-ctl", "-d", OUTPUT, f"--set-fmt-video-out={size},pixelformat=UYVY,field=interlaced")
-    run("v4l2-ctl", "-d", OUTPUT, "-c", "loop_video=1")
+    connect()
     play = [
         "v4l2-ctl",
         "-d",
@@ -36,6 +37,17 @@ def played(load, tmp_path):
     yield frame
     player.kill()
     player.wait()
+
+
+def connect() -> None:
+    """Lead the output into the input: one control for all of them, and since Linux 6.10 one for each input."""
+    controls = run("v4l2-ctl", "-d", DEVICE, "-L")
+    if "loop_video" in controls:
+        run("v4l2-ctl", "-d", DEVICE, "-c", "loop_video=1")
+        return
+    name, menu = re.search(r"(s_video\S*is_connected_to)[^\n]*\n((?:\s+\d+: [^\n]*\n)+)", controls).groups()
+    place = re.search(r"(\d+): Output S-Video", menu)[1]
+    run("v4l2-ctl", "-d", DEVICE, "-c", f"{name}={place}")
 
 
 def test_a_picture_of_our_own_arrives_byte_for_byte(played):

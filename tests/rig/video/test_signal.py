@@ -14,7 +14,7 @@ from tests.rig.video.conftest import DEVICE, HDMI, SVIDEO, WEBCAM, wanted
 
 SELECTED = 4
 CURRENT, NO_SIGNAL, NO_LOCK, OUT_OF_RANGE = 0, 1, 2, 3
-"""vivid's menus of signal modes."""
+"""vivid's menus of signal modes; without a signal, HDMI has no 5 V either."""
 
 
 class Watched:
@@ -56,7 +56,7 @@ def watch():
 @pytest.mark.parametrize(
     ("input_name", "control", "mode", "signal"),
     [
-        (HDMI, "dv_timings_signal_mode", NO_SIGNAL, Signal.NO_SIGNAL),
+        (HDMI, "dv_timings_signal_mode", NO_SIGNAL, Signal.NO_CABLE),
         (HDMI, "dv_timings_signal_mode", NO_LOCK, Signal.NO_LOCK),
         (HDMI, "dv_timings_signal_mode", OUT_OF_RANGE, Signal.OUT_OF_RANGE),
         (SVIDEO, "standard_signal_mode", NO_SIGNAL, Signal.NO_SIGNAL),
@@ -74,7 +74,7 @@ def test_what_stands_on_an_input_is_said_when_it_is_opened(vivid, input_name, co
 @pytest.mark.parametrize(
     ("input_name", "control", "mode", "signal"),
     [
-        (HDMI, "dv_timings_signal_mode", NO_SIGNAL, Signal.NO_SIGNAL),
+        (HDMI, "dv_timings_signal_mode", NO_SIGNAL, Signal.NO_CABLE),
         (HDMI, "dv_timings_signal_mode", OUT_OF_RANGE, Signal.OUT_OF_RANGE),
         (SVIDEO, "standard_signal_mode", NO_LOCK, Signal.NO_LOCK),
     ],
@@ -84,6 +84,7 @@ def test_a_signal_that_goes_is_one_edge_and_comes_back_by_itself(vivid, watch, i
     room = watch(wanted(input_name))
     room.until_pictures(3)
     reader = room.source.subscribe()
+    room.until_pictures(3)
     vivid.set(**{control: mode})
     edges = [each for each in room.until_signal(signal) if isinstance(each, SignalEdge)]
     assert [(each.was, each.now) for each in edges] == [(Signal.STREAMING, signal)]
@@ -126,11 +127,12 @@ def test_a_buffer_with_the_error_flag_is_counted_and_never_kept(vivid, watch):
     room = watch(wanted(WEBCAM))
     room.until_pictures(3)
     vivid.press("inject_v4l2_buf_flag_error")
-    said = room.until(lambda said: any(isinstance(each, FrameLost) and each.why == "error" for each in said))
+    room.until(lambda said: any(isinstance(each, FrameLost) and each.why == "error" for each in said))
     room.until_pictures(3)
     assert room.source.faulty == 1
-    kept = [each for each in room.said[len(room.said) - len(said) :] if isinstance(each, NewFrame)]
-    assert any(each.missing for each in kept)
+    at = next(at for at, each in enumerate(room.said) if isinstance(each, FrameLost) and each.why == "error")
+    after = next(each for each in room.said[at:] if isinstance(each, NewFrame))
+    assert after.missing >= 1
 
 
 def test_a_stream_that_the_driver_stops_is_opened_again(vivid, watch):
@@ -161,7 +163,7 @@ def test_a_grabber_that_is_pulled_out_is_gone_and_its_pictures_stay(load, loaded
     room = watch(wanted(WEBCAM))
     room.until_pictures(5)
     count = room.source.ring.count
-    reader = room.source.frames_between(0, time.monotonic_ns())
+    reader = room.source.frames_between(0, time.monotonic_ns() + 1_000_000_000)
     vivid.press("disconnect")
     loaded.clear()  # it is gone: the next test loads it anew
     edge = room.until_signal(Signal.ABSENT)[-1]
@@ -177,7 +179,9 @@ def test_the_kernels_time_is_monotonic_and_ours(vivid):
     opened.close()
     times = [frame.captured_ns for frame in frames]
     assert times == sorted(times)
-    assert before - 10_000_000_000 < times[0] <= times[-1] <= time.monotonic_ns()
+    assert (
+        before - 10_000_000_000 < times[0] <= times[-1] <= time.monotonic_ns() + 2_000_000_000
+    )  # vivid states when a frame was due
 
 
 def _all(reader) -> list:
