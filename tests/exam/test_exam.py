@@ -275,6 +275,84 @@ def test_identifying_after_something_has_left_is_refused(spool: Spool) -> None:
         exam.identify(spool, step.exam_id, patient=Patient(patient_id="P2", name="Other"))
 
 
+OTHER = Patient(patient_id="P2", name="Other^Person")
+
+
+@pytest.fixture
+def left(spool: Spool) -> PerformedStep:
+    """An exam of three pictures: one was sent, one was tried in vain, one waits in the queue."""
+    step = begin(spool, patient=WHO)
+    for _ in range(3):
+        capture(spool, step, AT_ONCE)
+    spool.deliveries.release_due()
+    for verdict in ("accepted", "later"):
+        (delivery,) = spool.deliveries.claim("pacs", 1)
+        spool.deliveries.settle([(delivery.delivery_id, StoreOutcome(verdict=verdict))])  # type: ignore[arg-type]
+    return step
+
+
+def of_capture(spool: Spool, step: PerformedStep, number: int) -> list[tuple[str, DeliveryState]]:
+    (instance,) = spool.instances.of_capture(step.exam_id, number)
+    return [(each.destination, each.state) for each in spool.deliveries.of_payload(instance.sop_instance_uid)]
+
+
+def test_a_correction_stops_what_was_tried_and_holds_what_was_not(spool: Spool, left: PerformedStep) -> None:
+    step = exam.correct(spool, left.exam_id, patient=OTHER, operator="Ada")
+    assert (step.patient, step.corrected) == (OTHER, 1)
+    assert of_capture(spool, step, 1) == [("pacs", DeliveryState.SENT), ("us-archive", DeliveryState.CANCELLED)]
+    assert of_capture(spool, step, 2) == [("pacs", DeliveryState.CANCELLED), ("us-archive", DeliveryState.CANCELLED)]
+    assert of_capture(spool, step, 3) == [("pacs", DeliveryState.HELD), ("us-archive", DeliveryState.HELD)]
+    assert {each.note for each in spool.deliveries.of_exam(step.exam_id) if each.state is DeliveryState.CANCELLED} == {
+        exam.CORRECTED
+    }
+    assert [each.capture for each in spool.instances.uncorrected(step.exam_id)] == [1, 2]
+    assert [each.capture for each in spool.instances.behind_identity()] == [3]
+    assert spool.exams.corrections_owed() == [step.exam_id]
+
+
+def test_a_correction_takes_the_order_and_its_study(spool: Spool, left: PerformedStep) -> None:
+    step = exam.correct(spool, left.exam_id, scheduled=ORDER, operator="Ada")
+    assert (step.scheduled, step.study_instance_uid) == (ORDER, ORDER.study_instance_uid)
+
+
+def test_only_a_named_person_corrects_what_has_left(spool: Spool, left: PerformedStep) -> None:
+    with pytest.raises(ExamError, match="named person"):
+        exam.correct(spool, left.exam_id, patient=OTHER)
+    assert spool.exams.get(left.exam_id) == left
+    assert of_capture(spool, left, 3)[0][1] is DeliveryState.QUEUED, "a refused correction stops nothing"
+
+
+def test_a_correction_of_what_has_not_left_is_an_identification(spool: Spool) -> None:
+    step = begin(spool, patient=WHO)
+    capture(spool, step, AT_ONCE)
+    spool.deliveries.release_due()
+    now = exam.correct(spool, step.exam_id, patient=OTHER)
+    assert (now.identity_revision, now.corrected) == (1, 0)
+    assert states(spool, step.exam_id) == {DeliveryState.HELD}
+    assert spool.exams.corrections_owed() == []
+
+
+def test_what_is_no_longer_here_is_not_corrected_by_half(spool: Spool, left: PerformedStep) -> None:
+    exam.complete(spool, spool.clock, left.exam_id)
+    for name in ("pacs", "us-archive"):
+        spool.deliveries.probe_now(name)
+        claimed = spool.deliveries.claim(name, 9)
+        spool.deliveries.settle([(each.delivery_id, StoreOutcome(verdict="accepted")) for each in claimed])
+    spool.instances.purge(spool.instances.of_capture(left.exam_id, 2)[0].sop_instance_uid)
+    with pytest.raises(ExamError, match="no longer kept"):
+        exam.correct(spool, left.exam_id, patient=OTHER, operator="Ada")
+    assert spool.exams.get(left.exam_id).patient == WHO
+    assert spool.exams.corrections_owed() == []
+
+
+def test_a_correction_touches_no_capture_that_was_discarded(spool: Spool, left: PerformedStep) -> None:
+    exam.discard(spool, left.exam_id, 1, by="Eve")
+    before = of_capture(spool, left, 1)
+    exam.correct(spool, left.exam_id, patient=OTHER, operator="Ada")
+    assert of_capture(spool, left, 1) == before
+    assert [each.capture for each in spool.instances.uncorrected(left.exam_id)] == [2]
+
+
 def test_a_press_needs_the_exam_it_was_meant_for(spool: Spool) -> None:
     step = begin(spool, patient=WHO)
     exam.complete(spool, spool.clock, step.exam_id)
