@@ -68,9 +68,7 @@ def derivation(picture: Picture) -> str:
 
 def derivation_codes(picture: Picture) -> tuple[Code, ...]:
     """Return the codes for what was done, where there are any; each once."""
-    done = [
-        meaning for begins, meaning in DERIVATIONS.items() if any(step.startswith(begins) for step in picture.steps)
-    ]
+    done = [meaning for words, meaning in DERIVATIONS.items() if any(words in step for step in picture.steps)]
     return (*done, *((LOSSY_COMPRESSION,) if picture.lossy_method else ()))
 
 

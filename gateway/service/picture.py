@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import Struct, structs
 
 from gateway.model import Picture
+from gateway.objects import regions
 from gateway.pixels import codecs
 from gateway.service.encoding import COLOURS, GREYS, JPEG_GREY, JPEGS, MJPEG
 
@@ -47,20 +48,21 @@ def begun(encoder: Encoder, fmt: FrameFormat) -> Picture:
     """Return what is known of the pictures of a capture before the first is stored: in colour, and encoded here."""
     chain, form, profile = encoder.chain, encoder.form, encoder.profile
     samples: Literal[1, 3] = 1 if form.bits_stored > 8 else 3
-    return Picture(
+    blank = Picture(
         rows=chain.rows,
         columns=chain.columns,
         samples_per_pixel=samples,
         transfer_syntax_uid=codecs.transfer_syntax(form.compression),
         photometric_interpretation=codecs.photometric(form.compression, samples),
         bits_stored=form.bits_stored,
-        pixel_aspect=fmt.pixel_aspect,
+        pixel_aspect=chain.pixel_aspect,
         steps=chain.steps,
         is_cropped=chain.is_cropped,
         is_text_masked=profile.chain.mask_covers_all_text,
         source_format=fmt.standard,
         lossy_rule=profile.object.lossy_rule if form.is_lossy else "",
     )
+    return regions.calibrate(blank, profile.region, chain.to_picture)
 
 
 def of_one(encoder: Encoder, fmt: FrameFormat, stored: Stored) -> Picture:

@@ -277,8 +277,8 @@ def test_untouched_pixels_are_original(read):
 def test_what_was_done_is_coded_where_the_standard_has_a_code(read):
     steps = (
         "crop 64x48+0+0",
-        "resampled to 64x48 square pixels",
-        "noise filter (temporal)",
+        "noise filter in time (median of three frames)",
+        "pixels of 54:59 resampled to square ones (area, 64x48)",
         "masked 1x1+0+0 with black",
     )
     shown = samples.picture(steps=steps, lossy_method="ISO_10918_1", lossy_ratio=8.0)
