@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from logging import Logger
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -34,6 +35,18 @@ if TYPE_CHECKING:
     from gateway.spool.spool import Spool
 
 FAILED: Final = "the power failed, or the gateway was stopped"
+LOSSES: Final = MappingProxyType(
+    {
+        "dropped": "dropped by the grabber",
+        "error": "flagged as damaged by the grabber",
+        "short": "cut short",
+        "half": "with one field only",
+        "time": "with a time before the last",
+        "broken": "broken in compression",
+        "overrun": "overwritten before their turn",
+    }
+)
+"""What became of a frame that is missing, in words for the object."""
 PLAIN: Final = frozenset({GREY, COLOUR})
 
 
@@ -182,8 +195,18 @@ def _picture(log: Log, blank: Picture, profile: ModalityProfile, ended_early: st
         frame_times_ns=log.times if len(log.times) > 1 else (),
         frame_lengths=log.lengths if _is_as_recorded(log, made) else (),
         missing_frames=log.counted.faulty,
+        notes=(*made.notes, *_losses(log.counted)),
         ended_early=ended_early,
     )
+
+
+def _losses(counted: Tally) -> Iterator[str]:
+    """Say in sentences what became of the missing frames, and that some came twice."""
+    if counted.why:
+        told = (f"{number} {LOSSES.get(why, why)}" for why, number in sorted(counted.why.items()))
+        yield f"Of the frames missed: {', '.join(told)}."
+    if counted.repeated:
+        yield f"Frames that came twice, and were stored once: {counted.repeated}."
 
 
 def _is_as_recorded(log: Log, made: Picture) -> bool:

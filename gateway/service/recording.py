@@ -173,7 +173,7 @@ class Recording:
                 self._miss(log, turn.shot)
                 captured_ns = turn.shot.frame.captured_ns
                 if stored is None:
-                    log.miss(captured_ns)
+                    log.miss(captured_ns, why="broken")
                     continue
                 log.append(stored.packed(), captured_ns)
                 self._is_coloured = self._is_coloured or not stored.is_grey
@@ -186,8 +186,10 @@ class Recording:
 
     def _miss(self, log: FrameLog, shot: Shot) -> None:
         """Record what was lost before a picture: dropped, faulty, or overwritten in the ring before its turn came."""
-        for number in range(shot.missing):
-            log.miss(shot.frame.captured_ns, is_overrun=number < shot.overrun)
+        for number, why in enumerate(shot.why or ("",) * shot.missing):
+            log.miss(shot.frame.captured_ns, is_overrun=number < shot.overrun, why=why)
+        for _ in range(shot.repeated):
+            log.repeat(shot.frame.captured_ns)
         if shot.overrun:
             self._overrun.append(f"{shot.number - shot.overrun}-{shot.number - 1}")
 

@@ -44,7 +44,9 @@ class Shot(Struct, frozen=True, kw_only=True):
     lost: int = 0
     """Pictures dropped or faulty since the ring began."""
     why: tuple[str, ...] = ()
-    """What became of each of the missing, as far as it is known: "dropped", "error", "short", "half", "time", "broken", "overrun"."""
+    """What became of each of the missing: "dropped", "error", "short", "half", "time", "broken"; "overrun" first. Empty: not known."""
+    repeated: int = 0
+    """Buffers directly before it that came a second time, and were left out."""
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -87,6 +89,7 @@ class Ring:
         self._first = 0
         self._lost = [0] * self.capacity
         self._why: list[tuple[str, ...]] = [()] * self.capacity
+        self._repeated = [0] * self.capacity
         self._lost_so_far = 0
         self._count = 0
         self._changed = Condition()
@@ -107,8 +110,8 @@ class Ring:
         """How many pictures were ever put."""
         return self._count
 
-    def put(self, frame: Frame, missing: int, why: tuple[str, ...] = ()) -> int:
-        """Copy a whole picture in, over the oldest; return its number. `why` tells what became of the missing."""
+    def put(self, frame: Frame, missing: int, why: tuple[str, ...] = (), repeated: int = 0) -> int:
+        """Copy a whole picture in, over the oldest; return its number. `why` tells what became of each of the missing."""
         with self._changed:
             number = self._count
             slot = number % self.capacity
@@ -125,7 +128,7 @@ class Ring:
                 self._frames[slot] = kept
             self._lost_so_far += missing
             self._lost[slot] = self._lost_so_far
-            self._why[slot] = why
+            self._why[slot], self._repeated[slot] = why, repeated
             self._count = number + 1
             self._changed.notify_all()
             return number
@@ -218,6 +221,7 @@ class Ring:
             missing=self._gap_before(number),
             lost=self._lost[slot],
             why=self._why[slot] if self._gap_before(number) else (),
+            repeated=self._repeated[slot],
         )
 
     def _gap_before(self, number: int) -> int:
@@ -317,7 +321,8 @@ class Reader:
         self._next, self._lost, self._is_first = taken.number + 1, taken.lost, False
         if missing == taken.missing and not overrun:
             return taken
-        why = taken.why if missing == taken.missing else ("overrun",) * overrun
+        known = taken.why if len(taken.why) == taken.missing else ()
+        why = ("overrun",) * overrun + known if missing == overrun + len(known) else ()
         return replace(taken, missing=missing, overrun=overrun, why=why)
 
     def _lapsed(self, taken: Shot) -> Shot:
@@ -326,7 +331,7 @@ class Reader:
         first_ns = self._due_ns or captured_ns
         self._due_ns = first_ns + ((captured_ns - first_ns) // self._every_ns + 1) * self._every_ns
         self._next = taken.number + 1
-        return replace(taken, missing=0, why=())
+        return replace(taken, missing=0, why=(), repeated=0)
 
     def __iter__(self) -> Iterator[Shot]:
         """Wait for and yield each picture until the stream ends or is stopped; never in the thread that calls `Source.step`."""

@@ -270,6 +270,7 @@ class Source:
         now_ns = stream.heard_ns = self._clock.monotonic_ns()
         if stream.repeats.is_repeated(frame):
             self.duplicated += 1
+            stream.repeated += 1
             self._events.append(FrameRepeated(at_ns=now_ns, sequence=frame.sequence, field=frame.field))
             return
         halves = stream.weaver.orphans
@@ -299,11 +300,12 @@ class Source:
                 FrameLost(why="dropped", count=dropped, at_ns=now_ns, sequence=whole.sequence, field=whole.field)
             )
         why, stream.faults = (*stream.faults, *("dropped",) * dropped), []
+        repeated, stream.repeated = stream.repeated, 0
         if self.signal is not Signal.STREAMING:
             self._edge(Signal.STREAMING, None)
         ring = self._ring_for(whole.format, now_ns)
         why = why if ring.count else ()  # what was lost before the first picture is missing from nothing
-        number = ring.put(whole, len(why), why)
+        number = ring.put(whole, len(why), why, repeated)
         self.frames += 1
         self._events.append(NewFrame(number=number, captured_ns=whole.captured_ns, missing=len(why)))
 
@@ -335,6 +337,8 @@ class _Stream:
         self.looked_ns = self.heard_ns = now_ns
         self.faults: list[str] = []
         """What was wrong with each of the faulty pictures since the last whole one."""
+        self.repeated = 0
+        """Buffers that came twice since then."""
         self.backward = 0
 
     def fault_of(self, whole: Frame) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ _MAGIC = b"GWFRAME1"
 _HEAD = struct.Struct("<8sI")
 _FRAME = struct.Struct("<IQI")
 _CRC = struct.Struct("<I")
-_WHOLE, _END, _OVERRUN = 1, 2, 4
+_WHOLE, _END, _OVERRUN, _REPEATED = 1, 2, 4, 8
 _LONGEST_HEADER = 1 << 20
 
 
@@ -66,6 +67,10 @@ class Tally(Struct, frozen=True):
     last_ns: int
     is_closed: bool
     """It was closed in order; otherwise it ends where the power, or the process, failed."""
+    why: dict[str, int] = {}
+    """What became of how many of the faulty ones, as far as it was told: "dropped", "error", "short", ..."""
+    repeated: int = 0
+    """Frames that came twice, and were stored once."""
 
 
 class FrameLog:
@@ -110,9 +115,13 @@ class FrameLog:
         self.frames += 1
         self.payload_bytes += view.nbytes
 
-    def miss(self, captured_ns: int, *, is_overrun: bool = False) -> None:
-        """Record that a frame before this moment came damaged or not at all, or (`is_overrun`) was not taken in time."""
-        self._add(memoryview(b""), captured_ns, _OVERRUN if is_overrun else 0)
+    def miss(self, captured_ns: int, *, is_overrun: bool = False, why: str = "") -> None:
+        """Record that a frame before this moment came damaged or not at all (`why`), or (`is_overrun`) was not taken in time."""
+        self._add(memoryview(why.encode()), captured_ns, _OVERRUN if is_overrun else 0)
+
+    def repeat(self, captured_ns: int) -> None:
+        """Record that a frame before this moment came a second time, and was left out."""
+        self._add(memoryview(b""), captured_ns, _REPEATED)
 
     @property
     def reserved_bytes(self) -> int:
@@ -170,8 +179,9 @@ def has_begun(path: Path) -> bool:
 
 def tally(path: Path, look: Callable[[int, bytes], object] = lambda _ns, _frame: None) -> Tally:
     """Count what a log holds, in one pass, without keeping a frame; `look` is shown each whole one, with its time."""
-    frames = faulty = overrun = payload = first = last = 0
+    frames = faulty = overrun = repeated = payload = first = last = 0
     gap = gap_overrun = 0  # what was missed since the last whole frame, and counts once another follows
+    why, gap_why = Counter[str](), Counter[str]()
     is_closed = False
     for captured_ns, flags, frame in _records(path):
         if flags & _END:
@@ -179,13 +189,17 @@ def tally(path: Path, look: Callable[[int, bytes], object] = lambda _ns, _frame:
         elif flags & _WHOLE:
             frames += 1
             faulty, overrun, gap, gap_overrun = faulty + gap, overrun + gap_overrun, 0, 0
+            why, gap_why = why + gap_why, Counter()
             payload += len(frame)
             first, last = first or captured_ns, captured_ns
             look(captured_ns, frame)
+        elif flags & _REPEATED:
+            repeated += 1
         else:
             gap += 1
             gap_overrun += bool(flags & _OVERRUN)
-    return Tally(frames, faulty, overrun, payload, first, last, is_closed)
+            gap_why.update([frame.decode("utf-8", "replace")] if frame else [])
+    return Tally(frames, faulty, overrun, payload, first, last, is_closed, dict(why), repeated)
 
 
 def is_recording(path: Path) -> bool:

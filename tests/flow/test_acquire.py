@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from gateway import exam
@@ -236,3 +238,29 @@ def test_an_interlaced_source_is_captured_with_both_neighbours(tmp_path: Path) -
 
 def _grey(pixels: chain.Chain, rgb: np.ndarray) -> np.ndarray:
     return np.repeat(pixels.to_grey(rgb)[..., None], 3, axis=2) if pixels.is_grey(rgb) else rgb
+
+
+def test_a_film_says_what_became_of_each_picture_that_is_missing(tmp_path: Path) -> None:
+    room = Room(tmp_path, "ybr_color,320x240,progressive,yuyv,25,stamp")
+    try:
+        step = room.start()
+        time.sleep(0.2)
+        room.press(step, RequestKind.CINE_START)
+        time.sleep(0.3)
+        for command in ("drop 2", "error 1", "twice 1", "short 3"):
+            room.scanner(command)
+        time.sleep(1.0)
+        room.press(step, RequestKind.CINE_STOP)
+        (instance,) = room.objects(step, 1)
+        ds = pydicom.dcmread(room.spool.blobs.path(instance.blob))
+        said = ds.ImageComments
+        assert "6 frames were missed; the intervals between frames show where." in said
+        assert "2 dropped by the grabber, 1 flagged as damaged by the grabber, 3 cut short" in said
+        assert "Frames that came twice, and were stored once: 1." in said
+        steps = np.array(ds.FrameTimeVector, float)
+        assert len(steps) == ds.NumberOfFrames
+        assert sum(np.rint(steps[1:] / 40).astype(int) - 1) == 6  # longer intervals, never a padded frame
+        assert all(b > a for a, b in pairwise(numbers(room.pictures(instance))))
+    finally:
+        room.close()
+        room.spool.close()
