@@ -205,7 +205,7 @@ REJECTED = (
 )
 
 
-def rejection(of=REJECTED, by="Lee^Kim", **changes):
+def rejection(of=REJECTED, by="Lee^Kim", why=note.DISCARDED, **changes):
     """The bytes of a rejection note, and what was written."""
     sink = io.BytesIO()
     made = words(
@@ -215,7 +215,7 @@ def rejection(of=REJECTED, by="Lee^Kim", **changes):
         instance_number=3,
         **changes,
     )
-    written = note.write(sink, made, of, by=by)
+    written = note.write(sink, made, of, by=by, why=why)
     return sink.getvalue(), written
 
 

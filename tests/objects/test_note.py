@@ -1,8 +1,10 @@
 """A rejection note names what was discarded after it had left, in its study, and is what a PACS knows as one."""
 
 import pytest
+from pydicom.sr._concepts_dict import concepts
 
 from gateway.errors import ClockUntrusted, ObjectInvalid
+from gateway.objects import note
 from tests.objects import samples
 
 IMAGE, REPORT = samples.REJECTED
@@ -33,6 +35,18 @@ def test_it_names_each_object_in_its_tree_and_in_its_evidence(ds):
     assert evidence == {
         one.series_instance_uid: [(one.sop_class_uid, one.sop_instance_uid)] for one in samples.REJECTED
     }
+
+
+@pytest.mark.parametrize("why", [note.DISCARDED, note.WRONG_ENTRY, note.WRONG_PATIENT])
+def test_a_reason_is_a_title_of_the_standard_and_a_sentence(read, why):
+    """CID 7010, as pydicom has it from PS3.16."""
+    ds = read(samples.rejection(why=why)[0])
+    title = ds.ConceptNameCodeSequence[0]
+    meanings = {meaning: names for meaning, names in concepts["DCM"].items() if why.title.value in names}
+    assert [(names[why.title.value][0], 7010 in names[why.title.value][1]) for names in meanings.values()] == [
+        (title.CodeMeaning, True)
+    ]
+    assert why.description in [item.TextValue for item in ds.ContentSequence if item.ValueType == "TEXT"]
 
 
 def test_segments_of_one_film_stand_in_one_series(read):

@@ -134,9 +134,35 @@ def test_the_list_of_what_a_revision_may_change_is_complete():
     assert words_.offset(one, one.captured_at) != words_.offset(other, other.captured_at)
 
 
-def _revised(path, words):
+def test_a_corrected_copy_has_other_uids_and_the_same_pixel_bytes_and_says_whose_copy_it_is(saved, read, kind):
+    of, shown = samples.KINDS[kind]
+    before = samples.composed(of, shown)[0]
+    other = {
+        "patient": Patient(patient_id="P-0043", name="Other^Name"),
+        "scheduled": None,
+        "study_instance_uid": "2.25.9",
+    }
+    said = samples.words(of, sop_instance_uid="2.25.7", series_instance_uid="2.25.8", exam_changes=other)
+    old = read(before)
+    after, written = _revised(saved(before), said, replaces=str(old.SOPInstanceUID))
+    new = read(after)
+    assert written.sop_instance_uid == new.SOPInstanceUID == new.file_meta.MediaStorageSOPInstanceUID == "2.25.7"
+    assert (new.StudyInstanceUID, new.SeriesInstanceUID, new.PatientID) == ("2.25.9", "2.25.8", "P-0043")
+    assert new.PixelData == old.PixelData
+    original = new.OriginalAttributesSequence[0].ModifiedAttributesSequence[0]
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID"):
+        assert original[keyword] == old[keyword]
+    assert verify.check(saved(after)) == []
+
+
+def test_a_copy_is_made_of_the_object_that_it_is_said_to_replace(saved):
+    with pytest.raises(ObjectInvalid):
+        _revised(saved(samples.composed("us", samples.picture())[0]), samples.words(), replaces="2.25.1")
+
+
+def _revised(path, words, **options):
     sink = io.BytesIO()
-    written = revise.write(path, sink, words, modified_at=LATER)
+    written = revise.write(path, sink, words, modified_at=LATER, **options)
     return sink.getvalue(), written
 
 
