@@ -167,4 +167,4 @@ def _revised(path, words, **options):
 
 
 def _pixels(data):
-    return data[data.index(b"\xe0\x7f\x10\x00OB") :]
+    return data[data.index(b"\xe0\x7f\x10\x00O") :]
