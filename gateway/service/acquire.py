@@ -24,7 +24,7 @@ from gateway.errors import DeviceError, ExamError, GatewayError, NoPictureThen
 from gateway.model import CaptureKind, CaptureState, RequestKind
 from gateway.pixels import chain as chains
 from gateway.pixels import codecs, unload, warm
-from gateway.service import closing, compose, encoding, log, notify, picture, triggers
+from gateway.service import closing, compose, encoding, freeze, log, notify, picture, triggers
 from gateway.service.bell import ring
 from gateway.service.closing import Station
 from gateway.service.recording import Plan, Recording
@@ -126,7 +126,8 @@ class Acquire:
     @property
     def works(self) -> tuple[Callable[[threading.Event], None], ...]:
         """What runs beside `turn`, each in a thread of its own, until told to stop."""
-        return self.watch, self.preview, self.mend, *triggers.works(self._station)
+        freezing = freeze.Watch(self._station, self._newest, self._chain, self.profile_of)
+        return self.watch, self.preview, self.mend, freezing.run, *triggers.works(self._station)
 
     def turn(self) -> None:
         """Answer every press that waits, and end a cine whose exam is no longer in progress."""
@@ -220,25 +221,27 @@ class Acquire:
         shot = self._wait_for(lambda: self._source.frame_at(request.pressed_ns))
         encoder = self._encoder(shot.frame.format, step.profile)
         making = self._aside.submit(self._made, encoder, shot)  # while the capture's number becomes durable
-        plan = Plan(
-            step=step,
-            capture=self._begin(step, CaptureKind.STILL, shot.frame.captured_ns),
-            profile=self.profile_of(step.profile),
-            format=shot.frame.format,
-            encoder=encoder,
-        )
+        capture = self._begin(step, CaptureKind.STILL, shot.frame.captured_ns)
         try:
-            pixels, stored = making.result()
+            encoder, pixels, stored = making.result()
+            profile, fmt = self.profile_of(step.profile), shot.frame.format
+            plan = Plan(step=step, capture=capture, profile=profile, format=fmt, encoder=encoder)
             self._keep(request, plan, stored)
         except GatewayError as error:
-            self._box.spool.captures.set_state(step.exam_id, plan.capture.number, CaptureState.LOST, str(error))
+            self._box.spool.captures.set_state(step.exam_id, capture.number, CaptureState.LOST, str(error))
             raise
         self._thumbnail(plan, pixels)
 
-    def _made(self, encoder: Encoder, shot: Shot) -> tuple[Pixels, Stored]:
-        """Run the chain and encode; in a thread of its own."""
-        pixels = self._run(encoder, shot)
-        return pixels, encoder.kept(shot.frame) or encoder.encoded(pixels, shot.frame)
+    def _made(self, encoder: Encoder, shot: Shot) -> tuple[Encoder, Pixels, Stored]:
+        """Run the chain that is right for this still and encode, in a thread of its own; the neighbours may be looked at."""
+        before: Frame | None = None
+        after: Frame | None = None
+        if encoder.chain.is_interlaced or encoder.chain.needs_neighbours:
+            near = self._wait_for(lambda: self._source.neighbours(shot))
+            before, after = near.previous, near.following
+        chosen = encoder.for_still(before, shot.frame, after)
+        pixels = chosen.pixels(before, shot.frame, after)
+        return chosen, pixels, chosen.kept(shot.frame) or chosen.encoded(pixels, shot.frame)
 
     def _keep(self, request: Request, plan: Plan, stored: Stored) -> None:
         """Make the still durable, its capture complete and its press answered, in one transaction."""
@@ -257,13 +260,6 @@ class Acquire:
         )
         made = picture.of_one(plan.encoder, plan.format, stored)
         compose.store_picture(self._box, segment, made, [stored.data], also=answered)
-
-    def _run(self, encoder: Encoder, shot: Shot) -> Pixels:
-        """Run the chain on one picture; an interlaced one may look at its neighbours."""
-        if not encoder.chain.is_interlaced:
-            return encoder.pixels(None, shot.frame, None)
-        near = self._wait_for(lambda: self._source.neighbours(shot))
-        return encoder.pixels(near.previous, shot.frame, near.following)
 
     def _start_cine(self, request: Request, kind: CaptureKind = CaptureKind.CINE, *, every_s: float = 0.0) -> None:
         if self._recording() is not None:

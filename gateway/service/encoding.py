@@ -13,10 +13,10 @@ import struct
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import numpy.typing as npt
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway.errors import CodecError
 from gateway.pixels import codecs, mjpeg
@@ -127,6 +127,11 @@ class Encoder(Struct, frozen=True, kw_only=True):
             return self.chain.to_grey(picture)
         return picture
 
+    def for_still(self, before: Frame | None, now: Frame, after: Frame | None) -> Self:
+        """Return the encoder for a still of these frames: its chain may weave where nothing moves."""
+        chain = self.chain.for_still(before.data if before else None, now.data, after.data if after else None)
+        return structs.replace(self, chain=chain)
+
     def encoded(self, pixels: Pixels, now: Frame, *, is_quick: bool = False) -> Stored:
         """Return the picture of a frame in the form of its object, or in the quick one where that is quicker."""
         form, is_grey, source_bytes = self.form, pixels.ndim != COLOURS, now.data.nbytes if self.is_mjpeg else 0
@@ -200,7 +205,11 @@ def unpacked(frame: bytes, *, is_mjpeg: bool) -> Stored:
 def _is_untouched(chain: Chain, profile: ModalityProfile) -> bool:
     """Say whether the profile asks for nothing but decoding (whatever keys a chain has)."""
     asked = profile.chain
-    nothing = PixelChain(mask_covers_all_text=asked.mask_covers_all_text, deinterlace=asked.deinterlace)
+    nothing = PixelChain(
+        mask_covers_all_text=asked.mask_covers_all_text,
+        deinterlace=asked.deinterlace,
+        still_deinterlace=asked.still_deinterlace,
+    )
     return asked == nothing and not chain.is_interlaced
 
 
