@@ -39,7 +39,7 @@ Module = tuple[str, Dataset, Dataset]
 
 
 def as_markdown() -> str:
-    """Return the chapter: SOP classes created, attributes by module, character sets, transfer syntaxes of what is made."""
+    """Return the chapter: SOP classes created, attributes by module, and the rules that no table shows."""
     return "\n".join((*_classes(), *_modules(), *_rules()))
 
 
