@@ -14,11 +14,10 @@ from msgspec import Struct
 from werkzeug.datastructures import MultiDict
 
 from gateway.panel.language import gettext
-from gateway.profile import Calibration, ModalityProfile, Points, Rectangle
+from gateway.profile import Calibration, ModalityProfile, Points, Polygon, Rectangle
 from gateway.tables import Table
 
 Typed = tuple[str, str, str, str]
-Polygon = tuple[tuple[int, int], ...]
 NOTHING: Final[Typed] = ("", "", "", "")
 CORNERS: Final = 3
 """The least of a slanted area."""
@@ -66,9 +65,7 @@ def sheet_of(found: ModalityProfile, name: str) -> Sheet:
     return Sheet(
         crop=_typed(found.chain.crop) if found.chain.crop else NOTHING,
         masks=tuple(_typed(area) for area in found.chain.mask),
-        polygons="\n".join(
-            " ".join(f"{x},{y}" for x, y in polygon) for polygon in getattr(found.chain, "mask_polygons", ())
-        ),
+        polygons="\n".join(" ".join(f"{x},{y}" for x, y in polygon) for polygon in found.chain.mask_polygons),
         is_covering=found.chain.mask_covers_all_text,
         scales=tuple(
             Scale(_typed(each.area), _typed((*each.points[0], *each.points[1])), f"{each.length_cm:g}")

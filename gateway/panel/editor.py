@@ -23,7 +23,7 @@ from gateway.panel import draft, guard, looks, profiles, words
 from gateway.panel.box import box
 from gateway.panel.draft import NOTHING, Drawn, Scale, Sheet
 from gateway.panel.language import gettext
-from gateway.profile import ModalityProfile, PixelChain
+from gateway.profile import ModalityProfile
 from gateway.spool import live
 
 views = Blueprint("profiles_picture", __name__, url_prefix="/setup/modality/<grabber>/picture")
@@ -200,7 +200,6 @@ def _page(grabber: str, found: ModalityProfile, sheet: Sheet, *, view: View | No
         made=made,
         view=seen,
         problems=[each for each in (problem, *made.problems) if each],
-        has_polygons="mask_polygons" in PixelChain.__struct_fields__,
         has_scales="us" in {found.object.still, found.object.cine},
         kept=sum(not draft.is_simple(each) for each in found.region),
         standard=seen.facts.standard if seen.facts and standards != (seen.facts.standard,) else "",

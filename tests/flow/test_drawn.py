@@ -68,6 +68,7 @@ def test_the_whole_picture_is_published_while_somebody_draws_on_it_and_says_what
     jpeg, _version, facts = live.read_whole(room.site.run, NAME) or pytest.fail("it went away")
     assert imagecodecs.jpeg8_decode(jpeg).shape == (240, 320, 3)
     assert (facts.width_px, facts.height_px, facts.pixel_aspect) == (320, 240, (1, 1))
+    assert facts.proposal is None or facts.proposal[2] <= 320
     assert 0 <= room.clock.monotonic_ns() - facts.captured_ns < 10 * SECOND
     assert imagecodecs.jpeg8_decode(live.read_preview(room.site.run, NAME)[0]).shape == (120, 160, 3)  # type: ignore[index]
 
@@ -92,3 +93,24 @@ def test_a_crop_that_does_not_fit_stops_no_live_picture_for_good(room: Room) -> 
         stop.set()
         looking.join()
     assert room.signal() is Signal.STREAMING
+
+
+def test_a_dark_border_is_proposed_as_a_crop_and_not_applied(tmp_path: Path) -> None:
+    room = Room(tmp_path, "jpeg2k,1024x768,progressive,yuyv,25")
+    stop = threading.Event()
+    looking = threading.Thread(target=room.acquire.preview, args=(stop,))
+    looking.start()
+    try:
+        live.want(room.site.run, NAME, live.WHOLE)
+        room.until(lambda: (live.read_whole(room.site.run, NAME) or (0, 0, None))[2] is not None)
+    finally:
+        stop.set()
+        looking.join()
+        room.close()
+        room.spool.close()
+    _jpeg, _version, facts = live.read_whole(room.site.run, NAME) or pytest.fail("it went away")
+    assert (facts.width_px, facts.height_px) == (1024, 768)
+    assert facts.proposal is not None
+    x, y, width, height = facts.proposal
+    assert 150 <= x < x + width <= 1024 - 150
+    assert 100 <= y < y + height <= 768 - 100

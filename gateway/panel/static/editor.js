@@ -19,6 +19,7 @@ function startEditor() {
   form.addEventListener("input", onInput);
   form.addEventListener("focusin", (event) => choose(event.target.closest("[data-shape]")?.dataset.shape ?? chosen));
   form.addEventListener("pointerdown", onGrab);
+  form.addEventListener("touchstart", onTouch, { passive: false });
   addEventListener("resize", () => choose(chosen));
   choose("crop");
   watch();
@@ -44,6 +45,11 @@ function startEditor() {
       group.append(handle);
     });
     plane().append(group);
+  }
+
+  // A finger on a shape draws; anywhere else it scrolls the page. (touch-action does not count for every shape of SVG.)
+  function onTouch(event) {
+    if (event.target.closest(".handle, [data-draws]")) event.preventDefault();
   }
 
   function onGrab(event) {
