@@ -85,10 +85,10 @@ def choose_language() -> Page:
     return answer
 
 
-def _try_to_enter(check: Callable[[str, str], Person], secret: str) -> Page:
+def _try_to_enter(check: Callable[..., Person], secret: str) -> Page:
     name = request.form.get("name", "").strip()
     try:
-        found = check(name, secret)
+        found = check(name, secret, address=guard.address())
     except GatewayError as error:
         trouble = words.trouble_of(error)
         return _enter_form(trouble.sentence, trouble.hint), 401

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from types import MappingProxyType
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -80,6 +80,7 @@ _ASKED_BY_THE_PAGE: Final = frozenset(
     }
 )
 """What a page asks for by itself: it keeps nobody's session alive."""
+_IPV6: Final = 6
 _CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -161,6 +162,18 @@ def is_local() -> bool:
 def is_kiosk() -> bool:
     """Say whether a PIN is enough here."""
     return box().site.panel.is_kiosk_enabled and is_local()
+
+
+def address() -> str:
+    """Return where the request came from, for counting mistakes: the box itself, or a network address (of IPv6, its /64)."""
+    if is_local():
+        return "this box"
+    given = request.remote_addr or ""
+    try:
+        parsed = ip_address(given)
+    except ValueError:
+        return given
+    return str(ip_network((parsed, 64), strict=False)) if parsed.version == _IPV6 else given
 
 
 def wants_json() -> bool:

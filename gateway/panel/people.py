@@ -91,7 +91,8 @@ def own_pin() -> Response:
 
 def _proven() -> str:
     """Return who is signed in, once the password proves it."""
-    return box().spool.accounts.sign_in(guard.operator(), request.form.get("password", "")).name
+    password = request.form.get("password", "")
+    return box().spool.accounts.sign_in(guard.operator(), password, address=guard.address()).name
 
 
 def _still_here(name: str, sentence: str) -> Response:

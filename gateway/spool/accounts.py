@@ -2,8 +2,9 @@
 
 No default password: while there is no engineer, a one-time code that the box prints lets one be made. Secrets are kept
 as hashes only, and are hashed outside the writer lock. Waiting after mistakes is monotonic; in another boot it counts
-again from the start of the box, so that neither a wrong clock nor pulling the plug shortens it. Sessions carry an
-epoch: raising it signs a person out everywhere.
+again from the start of the box, so that neither a wrong clock nor pulling the plug shortens it. It counts by account and
+address: who guesses elsewhere keeps nobody from the screen of the box. Sessions carry an epoch: raising it signs a person
+out everywhere.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ SHORTEST_PIN = 4
 _FREE_FAILURES = 3
 _LONGEST_WAIT_S = 300
 _ALPHABET = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+_REMEMBERED = 1000
+"""Mistakes by account and address, the latest; the oldest are forgotten."""
 _PAIRING = ""
 """The account of the pairing code: nobody's name."""
 
@@ -75,7 +78,7 @@ class Accounts:
         """Make the first engineer, with the printed code, once; raises LoginRefused or LoginDelayed."""
         _check_length("password", password, SHORTEST_PASSWORD)
         hashed = self._hasher.hash(password)
-        self._check(_PAIRING, "password_hash", _plain(code))
+        self._check(_PAIRING, "password_hash", _plain(code), "")
         with self._store.transaction():
             if self._store.run("DELETE FROM account WHERE name = ?", (_PAIRING,)).rowcount == 0 or self.has_engineer():
                 raise LoginRefused
@@ -105,25 +108,25 @@ class Accounts:
         """Return one person; raises NoSuchRow."""
         return value(self._row(name), Person)
 
-    def sign_in(self, name: str, password: str) -> Person:
-        """Check a password; raises LoginRefused or LoginDelayed."""
-        return self._check_person(name, "password_hash", password)
+    def sign_in(self, name: str, password: str, *, address: str = "") -> Person:
+        """Check a password that came from an address; raises LoginRefused, or LoginDelayed after too many mistakes there."""
+        return self._check_person(name, "password_hash", password, address)
 
-    def sign_in_with_pin(self, name: str, pin: str) -> Person:
-        """Check a PIN, at the kiosk; raises LoginRefused or LoginDelayed."""
-        return self._check_person(name, "pin_hash", pin)
+    def sign_in_with_pin(self, name: str, pin: str, *, address: str = "") -> Person:
+        """Check a PIN, at the kiosk; raises as above."""
+        return self._check_person(name, "pin_hash", pin, address)
 
-    def is_password(self, name: str, password: str) -> bool:
+    def is_password(self, name: str, password: str, *, address: str = "") -> bool:
         """Say whether a password is right; raises LoginDelayed after too many mistakes."""
         try:
-            return bool(self.sign_in(name, password))
+            return bool(self.sign_in(name, password, address=address))
         except LoginRefused:
             return False
 
-    def is_pin(self, name: str, pin: str) -> bool:
+    def is_pin(self, name: str, pin: str, *, address: str = "") -> bool:
         """Say whether a PIN is right; raises LoginDelayed after too many mistakes."""
         try:
-            return bool(self.sign_in_with_pin(name, pin))
+            return bool(self.sign_in_with_pin(name, pin, address=address))
         except LoginRefused:
             return False
 
@@ -131,9 +134,9 @@ class Accounts:
         """Give a new password, and sign the person out everywhere."""
         _check_length("password", password, SHORTEST_PASSWORD)
         hashed = self._hasher.hash(password)
-        self._change(
-            name, "UPDATE account SET password_hash = ?, failures = 0 WHERE name = ?", hashed, "new password", by
-        )
+        with self._store.transaction():
+            self._change(name, "UPDATE account SET password_hash = ? WHERE name = ?", hashed, "new password", by)
+            self._store.run("DELETE FROM mistake WHERE account = ?", (name,))
 
     def set_pin(self, name: str, pin: str, *, by: str) -> None:
         """Give a new PIN, or take it away with an empty one."""
@@ -157,7 +160,9 @@ class Accounts:
 
     def revoke(self, name: str, *, by: str) -> None:
         """Sign a person out everywhere."""
-        self._change(name, "UPDATE account SET failures = failures + ? WHERE name = ?", 0, "signed out everywhere", by)
+        with self._store.transaction():
+            self._row(name)
+            self._end_sessions(name, "signed out everywhere", by)
 
     def is_current(self, name: str, session_epoch: int) -> bool:
         """Say whether a session still counts."""
@@ -181,36 +186,36 @@ class Accounts:
         with self._store.transaction():
             self._row(name)
             self._store.run(sql, (changed, name))
-            self._store.run("UPDATE account SET session_epoch = session_epoch + 1 WHERE name = ?", (name,))
-            self._history.add("accounts", "changed", text=f"{name}: {what}", by=by)
+            self._end_sessions(name, what, by)
+
+    def _end_sessions(self, name: str, why: str, by: str) -> None:
+        self._store.run("UPDATE account SET session_epoch = session_epoch + 1 WHERE name = ?", (name,))
+        self._history.add("accounts", "changed", text=f"{name}: {why}", by=by)
 
     def _keep_an_engineer(self) -> None:
         if not self.has_engineer():
             raise WrongState(what="This account", state="the last engineer's", event="close")
 
-    def _check_person(self, name: str, column: str, secret: str) -> Person:
+    def _check_person(self, name: str, column: str, secret: str, address: str) -> Person:
         if not name.strip():
             raise LoginRefused
-        self._check(name, column, secret)
+        self._check(name, column, secret, address)
         person = self.get(name)
         if not person.is_active:
             raise LoginRefused
         return person
 
-    def _check(self, name: str, column: str, secret: str) -> None:
+    def _check(self, name: str, column: str, secret: str, address: str) -> None:
         """Compare a secret; a mistake counts, and an unknown name costs as much time as a known one."""
         row = self._store.row("SELECT * FROM account WHERE name = ?", (name,))
         if row is None:
             self._hasher.hash(secret)
             raise LoginRefused
-        if wait_s := self._wait_s(row):
-            raise LoginDelayed(wait_s=wait_s)
-        self._count(
-            name, failures=row["failures"] + 1
-        )  # first: whoever tries in parallel, or pulls the plug, gains nothing
+        self._count(name, address)  # first: whoever tries in parallel, or pulls the plug, gains nothing
         if not self._is_right(row[column], secret):
             raise LoginRefused
-        self._count(name, failures=0)
+        with self._store.transaction():
+            self._store.run("DELETE FROM mistake WHERE account = ? AND address = ?", (name, address))
 
     def _is_right(self, hashed: str, secret: str) -> bool:
         try:
@@ -218,17 +223,24 @@ class Accounts:
         except (VerificationError, InvalidHashError):
             return False
 
-    def _count(self, name: str, *, failures: int) -> None:
+    def _count(self, name: str, address: str) -> None:
+        """Count a try as a mistake until it proves right; raises LoginDelayed when its time has not come."""
         clock = self._store.clock
         with self._store.transaction():
+            row = self._store.row("SELECT * FROM mistake WHERE account = ? AND address = ?", (name, address))
+            if wait_s := self._wait_s(row):
+                raise LoginDelayed(wait_s=wait_s)
+            failures = (row["failures"] if row else 0) + 1
             self._store.run(
-                "UPDATE account SET failures = ?, failed_boot = ?, failed_ns = ? WHERE name = ?",
-                (failures, clock.boot_id(), clock.monotonic_ns(), name),
+                """INSERT OR REPLACE INTO mistake (account, address, failures, failed_boot, failed_ns)
+                   VALUES (?, ?, ?, ?, ?)""",
+                (name, address, failures, clock.boot_id(), clock.monotonic_ns()),
             )
+            self._store.run("DELETE FROM mistake WHERE number <= (SELECT max(number) FROM mistake) - ?", (_REMEMBERED,))
 
-    def _wait_s(self, row: Row) -> int:
+    def _wait_s(self, row: Row | None) -> int:
         """Return how many whole seconds are left to wait, rounded up; 0: none."""
-        if row["failures"] < _FREE_FAILURES:
+        if row is None or row["failures"] < _FREE_FAILURES:
             return 0
         clock = self._store.clock
         since_ns = row["failed_ns"] if row["failed_boot"] == clock.boot_id() else 0

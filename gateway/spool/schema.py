@@ -43,7 +43,30 @@ def m002_correction(db: Any) -> None:
             db.execute(statement)
 
 
-_NAMES = ("m001_first", "m002_correction")
+@SPOOL()
+def m003_mistake(db: Any) -> None:
+    """Count mistakes at the sign-in by account and address, so that nobody elsewhere locks a person out."""
+    for statement in _MISTAKE.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_NAMES = ("m001_first", "m002_correction", "m003_mistake")
+
+_MISTAKE = """
+CREATE TABLE mistake (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    account TEXT NOT NULL,
+    address TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    failed_boot TEXT NOT NULL,
+    failed_ns INTEGER NOT NULL,
+    UNIQUE (account, address)
+) STRICT;
+ALTER TABLE account DROP COLUMN failures;
+ALTER TABLE account DROP COLUMN failed_boot;
+ALTER TABLE account DROP COLUMN failed_ns
+"""
 
 _CORRECTION = """
 CREATE TABLE correction (

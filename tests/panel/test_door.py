@@ -76,6 +76,19 @@ def test_a_pin_is_enough_on_the_box_itself(peopled):
     assert (answer.status_code, answer.location) == (303, "/")
 
 
+def test_who_guesses_elsewhere_keeps_nobody_from_the_screen_of_the_box(peopled):
+    """A proxy on the box hands strangers on from 127.0.0.1: they are not the box either."""
+    for stranger in (Browser(peopled, REMOTE), Browser(peopled, "2001:db8::1")):
+        for _ in range(4):
+            stranger.post("/sign-in", {"name": TECHNOLOGIST, "password": "a wrong word here"})
+    for _ in range(4):
+        given = {"name": TECHNOLOGIST, "password": "a wrong word here"}
+        Browser(peopled).post("/sign-in", given, headers={"X-Forwarded-For": REMOTE})
+    assert Browser(peopled).sign_in()
+    neighbour = Browser(peopled, "2001:db8::2")
+    assert neighbour.post("/sign-in", {"name": TECHNOLOGIST, "password": PASSWORD}).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("address", "headers"),
     [

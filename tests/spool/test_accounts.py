@@ -95,6 +95,33 @@ def test_the_right_password_must_wait_too(paired):
         paired.accounts.sign_in("eve", PASSWORD)
 
 
+def test_mistakes_elsewhere_keep_nobody_from_the_screen_of_the_box(paired):
+    for _ in range(3):
+        assert not paired.accounts.is_password("eve", "wrong password", address="10.0.0.66")
+    with pytest.raises(LoginDelayed):
+        paired.accounts.sign_in("eve", PASSWORD, address="10.0.0.66")
+    assert paired.accounts.sign_in("eve", PASSWORD, address="kiosk")
+    with pytest.raises(LoginDelayed):
+        paired.accounts.sign_in("eve", PASSWORD, address="10.0.0.66")
+
+
+def test_a_new_password_ends_the_wait_everywhere(paired):
+    for address in ("10.0.0.66", "10.0.0.67"):
+        for _ in range(3):
+            assert not paired.accounts.is_password("eve", "wrong password", address=address)
+    paired.accounts.set_password("eve", "another horse", by="eve")
+    for address in ("10.0.0.66", "10.0.0.67"):
+        assert paired.accounts.sign_in("eve", "another horse", address=address)
+
+
+def test_only_the_latest_mistakes_are_remembered(paired, monkeypatch):
+    monkeypatch.setattr("gateway.spool.accounts._REMEMBERED", 5)
+    for number in range(12):
+        assert not paired.accounts.is_password("eve", "wrong password", address=f"10.0.0.{number}")
+    rows = paired._store.rows("SELECT address FROM mistake ORDER BY number")
+    assert [row["address"] for row in rows] == [f"10.0.0.{number}" for number in range(7, 12)]
+
+
 def test_neither_a_clock_set_ahead_nor_the_plug_shortens_the_wait(data, clock):
     with Spool.open(data, clock) as spool:
         spool.accounts.pair(spool.accounts.open_pairing(), "eve", PASSWORD)
