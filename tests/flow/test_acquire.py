@@ -209,9 +209,11 @@ def test_the_live_picture_is_made_only_while_somebody_looks(room: Room) -> None:
 
 def test_every_edge_of_the_signal_is_in_the_history(room: Room) -> None:
     room.scanner("signal off")
-    room.until(lambda: room.signal() is Signal.NO_SIGNAL)
-    said = [(entry.event, entry.text) for entry in room.spool.history.of(f"grabber {NAME}")]
-    assert any(event == "STREAMING to NO_SIGNAL" and text for event, text in said)
+    room.until(lambda: any(event == "STREAMING to NO_SIGNAL" and text for event, text in _edges(room)))
+
+
+def _edges(room: Room) -> list[tuple[str, str]]:
+    return [(entry.event, entry.text) for entry in room.spool.history.of(f"grabber {NAME}")]
 
 
 def test_an_interlaced_source_is_captured_with_both_neighbours(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ CHOSEN = (
 
 def test_interpreted_kernels_keep_to_their_twins_and_their_arrays(tmp_path):
     env = os.environ | {"NUMBA_DISABLE_JIT": "1", "COVERAGE_FILE": str(tmp_path / "coverage")}
+    env.pop("GATEWAY_CAMPAIGN", None)  # every line once: more of it would take days
     python = [sys.executable, "-B", "-m", "coverage"]
     tests = ["tests/pixels/test_chain.py", "tests/pixels/test_deinterlace.py", "tests/pixels/test_colour.py"]
     pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", " or ".join(f"({each})" for each in CHOSEN), *tests]

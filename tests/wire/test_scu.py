@@ -36,7 +36,7 @@ needs_dcmtk = pytest.mark.skipif(not STORESCP, reason="DCMTK is not installed")
 
 @pytest.fixture
 def peer(free_port):
-    return Peer(name="Main PACS", host="127.0.0.1", port=free_port, called_ae="PACS", calling_ae="BOX", timeout_s=0.6)
+    return Peer(name="Main PACS", host="127.0.0.1", port=free_port, called_ae="PACS", calling_ae="BOX", timeout_s=2.0)
 
 
 @pytest.fixture
