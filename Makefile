@@ -55,7 +55,8 @@ bench: setup-test ## the benchmarks, as ratios against peers measured in the sam
 
 .PHONY: campaign
 campaign: setup-test ## crash, fuzz, soak and sustain at full size
-	@GATEWAY_CAMPAIGN=full $(BIN)/python -m pytest --timeout=0 tests/crash tests/flow tests/objects tests/pixels tests/spool tests/wire
+	@GATEWAY_CAMPAIGN=full $(BIN)/python -m pytest --timeout=0 tests/crash tests/flow tests/objects tests/pixels tests/service tests/spool tests/wire
+	@GATEWAY_SUSTAIN_S=3600 $(BIN)/python -m tests.benchmarks sustain
 
 .PHONY: lock
 lock: ## choose versions anew and write the three locks
