@@ -123,8 +123,11 @@ def test_a_broken_object_is_seen(saved):
 
 
 def test_every_explanation_is_needed(saved):
-    said = [_said(saved(data)) for _, data in samples.every_object()]
-    said += [_said(saved(samples.composed("us", samples.picture(), **VARIANTS[name])[0])) for name in VARIANTS]
+    made = (
+        samples.composed("dermoscopic", samples.picture(samples=3)),
+        samples.composed("us", samples.picture(), **VARIANTS["an operator of one name"]),
+    )
+    said = [_said(saved(data)) for data, _ in made]
     for reason in EXPLAINED:
         assert any(_explains(reason, iod, line) for iod, lines in said for line in lines), reason
 
