@@ -219,25 +219,36 @@ def average_wide(above: Array, below: Array, count: int, into: Array) -> None:
 
 
 @part
+def apart(a: np.uint8, b: np.uint8) -> np.uint8:
+    """How far two samples are apart, in a byte."""
+    return u8(max(a, b) - min(a, b))
+
+
+@part
+def mean(a: np.uint8, b: np.uint8) -> np.uint8:
+    """The middle of two samples, halves downwards, in a byte."""
+    return u8(u8(a & b) + u8(u8(a ^ b) >> u8(1)))
+
+
+@part
 def reach_of_motion(
     above: Array, below: Array, was: Array, will: Array, above_was: Array, below_was: Array, above_will: Array,
     below_will: Array, count: int, into: Array,
 ) -> None:  # fmt: skip
     """How much the row, and its neighbours, changed from frame to frame: the most of half, and of two means."""
     for i in range(usize(count)):
-        change = i16(abs(i16(i16(was[i]) - i16(will[i]))))
-        over, under = i16(above[i]), i16(below[i])
-        before = i16(i16(abs(i16(i16(above_was[i]) - over))) + i16(abs(i16(i16(below_was[i]) - under))))
-        after = i16(i16(abs(i16(i16(above_will[i]) - over))) + i16(abs(i16(i16(below_will[i]) - under))))
-        into[i] = i16(max(change, before, after) >> i16(1))
+        change = u8(apart(was[i], will[i]) >> u8(1))
+        before = mean(apart(above_was[i], above[i]), apart(below_was[i], below[i]))
+        after = mean(apart(above_will[i], above[i]), apart(below_will[i], below[i]))
+        into[i] = max(change, before, after)
 
 
 @part
 def reach_of_lines(
     above: Array, below: Array, was: Array, will: Array, was_up: Array, will_up: Array, was_down: Array,
-    will_down: Array, still_kept: int, count: int, into: Array,
+    will_down: Array, motion: Array, still_kept: int, count: int, into: Array,
 ) -> None:  # fmt: skip
-    """Raise to what the lines beyond allow: where they rise and fall as the row between them does, nothing is combed.
+    """Raise motion to what the lines beyond allow: where they rise and fall as the row between them does, nothing is combed.
 
     `still_kept` is 1: where nothing moved at all, nothing is raised.
     """
@@ -248,7 +259,8 @@ def reach_of_lines(
         up = i16(i16(i16(i16(was_up[i]) + i16(will_up[i])) >> i16(1)) - i16(above[i]))
         down = i16(i16(i16(i16(was_down[i]) + i16(will_down[i])) >> i16(1)) - i16(below[i]))
         top, low = max(over, under, min(up, down)), min(over, under, max(up, down))
-        into[i] = max(into[i], low, i16(-top)) if into[i] > raised else i16(0)
+        moved = i16(motion[i])
+        into[i] = max(moved, low, i16(-top)) if moved > raised else i16(0)
 
 
 @part
@@ -294,6 +306,13 @@ def clamp(guess: Array, was: Array, will: Array, reach: Array, count: int, into:
 
 
 @part
+def widen(motion: Array, count: int, into: Array) -> None:
+    """Take the reach of motion alone."""
+    for i in range(usize(count)):
+        into[i] = i16(motion[i])
+
+
+@part
 def sum_of_four(a: Array, b: Array, c: Array, d: Array, count: int, into: Array) -> None:
     """Add four rows."""
     for i in range(usize(count)):
@@ -303,21 +322,25 @@ def sum_of_four(a: Array, b: Array, c: Array, d: Array, count: int, into: Array)
 @part
 def guess_by_filters(
     above: Array, below: Array, above_3: Array, below_3: Array, was: Array, will: Array, near: Array, far: Array,
-    count: int, into: Array,
+    taps: Array, count: int, into: Array,
 ) -> None:  # fmt: skip
     """BBC's w3fdif filters as bwdif uses them: in space alone, or where the lines differ more than time does, with time.
 
-    `near` and `far` are the sums of the past and the coming row two and four lines up and down; taps are in 8192nds.
+    `near` and `far` are the sums of the past and the coming row two and four lines up and down. Taps are libavfilter's, in
+    8192nds, scaled so that sums are 32nds of a level from the middle and 16 bits hold them: at most one level off.
     """
+    near_t, near_l, far_l, moving_1 = taps[0], taps[1], taps[2], taps[3]
+    moving_3, resting_1, resting_3 = taps[4], taps[5], taps[6]
     for i in range(usize(count)):
-        over, under, before, after = i32(above[i]), i32(below[i]), i32(was[i]), i32(will[i])
-        beside_, beyond = i32(over + under), i32(i32(above_3[i]) + i32(below_3[i]))
-        in_time = i32(i32(i32(5570) * i32(before + after)) - i32(i32(3801) * i32(near[i])))
-        in_time = i32(i32(in_time + i32(i32(1016) * i32(far[i]))) >> i32(2))
-        in_time = i32(in_time + i32(i32(i32(4309) * beside_) - i32(i32(213) * beyond)))
-        in_space = i32(i32(i32(5077) * beside_) - i32(i32(981) * beyond))
-        is_sharp = i32(abs(i32(over - under))) > i32(abs(i32(before - after)))
-        into[i] = i16((in_time if is_sharp else in_space) >> i32(13))
+        lines = i16(i16(i16(i16(above[i]) + i16(below[i])) - i16(256)) << i16(6))
+        beyond = i16(i16(i16(i16(above_3[i]) + i16(below_3[i])) - i16(256)) << i16(6))
+        in_time = i16(i16(i16(i16(was[i]) + i16(will[i])) - i16(256)) << i16(6))
+        moving = i16(high(in_time, near_t) - high(i16(i16(near[i] - i16(512)) << i16(5)), near_l))
+        moving = i16(i16(moving + high(i16(i16(far[i] - i16(512)) << i16(5)), far_l)) >> i16(2))
+        moving = i16(moving + i16(high(lines, moving_1) - high(beyond, moving_3)))
+        resting = i16(high(lines, resting_1) - high(beyond, resting_3))
+        is_sharp = apart(above[i], below[i]) > apart(was[i], will[i])
+        into[i] = i16(i16((moving if is_sharp else resting) >> i16(5)) + i16(128))
 
 
 @part
@@ -336,7 +359,7 @@ def bob_row(now: Array, row: int, rows: int, plane: int, count: int, into: Array
 @part
 def moving_row(
     method: int, before: Array, now: Array, after: Array, row: int, rows: int, plane: int, count: int, work: Array,
-    into: Array,
+    motion: Array, taps: Array, into: Array,
 ) -> None:  # fmt: skip
     """A missing row as yadif or bwdif fill it: a guess, but never further from past and future than motion allows.
 
@@ -344,21 +367,24 @@ def moving_row(
     are windows of unpacked rows.
     """
     reach, guess, near, far, run = work[0], work[1], work[2], work[3], whole_vectors(count)
+    is_inside = 1 < row < rows - 2
     up, down = beside(row, rows)
     above, below = now[up % WINDOW, plane], now[down % WINDOW, plane]
     was, will = before[row % WINDOW, plane], now[row % WINDOW, plane]
     reach_of_motion(
         above, below, was, will, before[up % WINDOW, plane], before[down % WINDOW, plane], after[up % WINDOW, plane],
-        after[down % WINDOW, plane], run, reach,
+        after[down % WINDOW, plane], run, motion,
     )  # fmt: skip
-    is_inside = 1 < row < rows - 2
     if is_inside or (method == ADAPTIVE and (row == 0 or row == rows - 1)):
         far_up, far_down = (row - 2 if row > 0 else 2), (row + 2 if row + 1 < rows else rows - 3)
         was_up, will_up = before[far_up % WINDOW, plane], now[far_up % WINDOW, plane]
         was_down, will_down = before[far_down % WINDOW, plane], now[far_down % WINDOW, plane]
-        reach_of_lines(above, below, was, will, was_up, will_up, was_down, will_down, int(method == BWDIF), run, reach)
+        still_kept = int(method == BWDIF)
+        reach_of_lines(above, below, was, will, was_up, will_up, was_down, will_down, motion, still_kept, run, reach)
         if method == BWDIF:
             sum_of_four(was_up, will_up, was_down, will_down, run, near)
+    else:
+        widen(motion, run, reach)
     if method == ADAPTIVE:
         guess_along_edges(above, below, count, run, guess)
     elif row < 4 or row + 5 > rows:
@@ -370,7 +396,7 @@ def moving_row(
             now[bottom % WINDOW, plane], run, far,
         )  # fmt: skip
         above_3, below_3 = now[(row - 3) % WINDOW, plane], now[(row + 3) % WINDOW, plane]
-        guess_by_filters(above, below, above_3, below_3, was, will, near, far, run, guess)
+        guess_by_filters(above, below, above_3, below_3, was, will, near, far, taps, run, guess)
     clamp(guess, was, will, reach, run, into)
 
 
@@ -396,10 +422,11 @@ def to_rgb(
     width = 2 * whole_vectors(half) + 8 if kind == YCC_HALF else whole_vectors(taken) + 8
     steps, counts = np.array([luma_step, chroma_step]), np.array([taken, half])
     ahead = 0 if method == WEAVE else 1 if method == BOB else 2 if method == ADAPTIVE else 4
-    window = np.full((3, WINDOW, 3, width), 128, u8)
-    before, now, after = window[0], window[1], window[2]
+    now = np.full((WINDOW, 3, width), 128, u8)
+    before, after = (now, now) if method <= BOB else (np.full_like(now, 128), np.full_like(now, 128))
     made, rgb = np.full((3, width), 128, u8), np.empty((3, width), u8)
-    spare, work = np.empty(2 * width, u8), np.empty((4, width), i16)
+    spare, motion, work = np.empty(2 * width, u8), np.empty(width, u8), np.empty((4, width), i16)
+    taps = np.array([22280, 30408, 8128, 17236, 852, 20308, 3924]).astype(i16)  # 5570 3801 1016, 4309 213, 5077 981
     words, woven = np.empty((3, width), u16), np.empty(3 * width, u16)
     woven_bytes = woven.view(u8)
     is_even = first % 2 == 0 and columns % 2 == 0
@@ -421,7 +448,7 @@ def to_rgb(
                 if method == BOB:
                     bob_row(now, row, end, plane, count, made[plane])
                 else:
-                    moving_row(method, before, now, after, row, end, plane, count, work, made[plane])
+                    moving_row(method, before, now, after, row, end, plane, count, work, motion, taps, made[plane])
             planes = made
         if kind != YCC_HALF:
             whole_row(kind, planes, colour, taken, first, columns, rgb, flat[line])

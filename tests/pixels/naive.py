@@ -5,6 +5,7 @@ BT.709 and BT.2020, and the published description of yadif.
 """
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -15,7 +16,7 @@ def picture(fmt, frames, *, crop=None, deinterlace="none", top_first=True, mask=
     """frames: previous, current, following as bytes. Returns (rows, columns, 3) of levels, not yet rounded."""
     stacks = [planes(fmt, raw) for raw in frames]
     if deinterlace != "none":
-        fill = bob if deinterlace == "bob" else yadif
+        fill = {"bob": bob, "bwdif": bwdif}.get(deinterlace, yadif)
         now = [fill(*(stack[p] for stack in stacks), top_first) for p in range(3)]
     else:
         now = stacks[1]
@@ -184,3 +185,130 @@ def packbits(segment):
         else:
             at += 1
     return bytes(out)
+
+
+def bwdif(previous, current, following, top_first):
+    """Bob Weaver: yadif's limits on motion, and between them the filters of the BBC's w3fdif, in exact integers."""
+    out = current.copy()
+    rows, columns = current.shape
+    for r in range(1 if top_first else 0, rows, 2):
+        for x in range(columns):
+            out[r, x] = bwdif_pixel(previous, current, following, r, x)
+    return out
+
+
+def bwdif_pixel(prev, cur, nxt, r, x):
+    rows = cur.shape[0]
+
+    def at(frame, row):
+        return int(frame[row, x])
+
+    up = r - 1 if r > 0 else r + 1
+    down = r + 1 if r + 1 < rows else r - 1
+    c, e, was, will = at(cur, up), at(cur, down), at(prev, r), at(cur, r)
+    d = (was + will) >> 1
+    reach = max(
+        abs(was - will) >> 1,
+        (abs(at(prev, up) - c) + abs(at(prev, down) - e)) >> 1,
+        (abs(at(nxt, up) - c) + abs(at(nxt, down) - e)) >> 1,
+    )
+    if reach == 0:
+        return d
+    if r >= 2 and r + 3 <= rows:
+        b = ((at(prev, r - 2) + at(cur, r - 2)) >> 1) - c
+        f = ((at(prev, r + 2) + at(cur, r + 2)) >> 1) - e
+        reach = max(reach, min(d - e, d - c, max(b, f)), -max(d - e, d - c, min(b, f)))
+    if r < 4 or r + 5 > rows:
+        guess = (c + e) >> 1
+    else:
+        beyond = at(cur, r - 3) + at(cur, r + 3)
+        near, far = (sum(at(frame, row) for frame in (prev, cur) for row in (r - k, r + k)) for k in (2, 4))
+        if abs(c - e) > abs(was - will):
+            guess = (((5570 * (was + will) - 3801 * near + 1016 * far) >> 2) + 4309 * (c + e) - 213 * beyond) >> 13
+        else:
+            guess = (5077 * (c + e) - 981 * beyond) >> 13
+    return min(max(min(max(guess, d - reach), d + reach), 0), 255)
+
+
+def levels(picture, black, white):
+    return np.clip((picture.astype(np.float64) - black) * 255 / (white - black), 0, 255)
+
+
+def covered(polygons, left, top, rows, columns):
+    """Which pixels' centres lie in any of the polygons: by counting what a ray to the right crosses, in fractions."""
+    return np.array(
+        [[any(inside(p, left + c, top + r) for p in polygons) for c in range(columns)] for r in range(rows)]
+    )
+
+
+def inside(polygon, x, y):
+    middle_x, middle_y = Fraction(2 * x + 1, 2), Fraction(2 * y + 1, 2)
+    crossings = 0
+    for (x0, y0), (x1, y1) in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+        if (y0 > middle_y) != (y1 > middle_y):
+            crossings += x0 + (middle_y - y0) * (x1 - x0) / (y1 - y0) > middle_x
+    return crossings % 2 == 1
+
+
+def deep(fmt, raw, bits, crop, levels):
+    """Little-endian words, range and levels as floats."""
+    x, y, w, h = crop or (0, 0, fmt.width_px, fmt.height_px)
+    most = (1 << bits) - 1
+    value = grid(
+        h, w, lambda r, c: int.from_bytes(bytes(raw[(y + r) * fmt.stride_bytes + 2 * (x + c) :][:2]), "little")
+    )
+    value = np.minimum(value, most).astype(np.float64)
+    if fmt.range == "limited":
+        value = (value - 16 * 2 ** (bits - 8)) * most / (219 * 2 ** (bits - 8))
+    low, high = (level / 255 * most for level in levels)
+    return np.clip((value - low) * most / (high - low), 0, most)
+
+
+def square(picture, pixel_aspect, how):
+    """Along one axis: area averages over the shorter side's pitch, or Lanczos sums of three lobes over the longer's."""
+    tall, wide = pixel_aspect
+    rows, columns, _ = picture.shape
+    if tall == wide:
+        return picture.astype(np.float64)
+    ratio = max(tall, wide) / min(tall, wide)
+    is_across = (wide > tall) == (how == "lanczos")
+    old = columns if is_across else rows
+    new = max(1, round(old * ratio if how == "lanczos" else old / ratio))
+    table = lanczos(old, new) if how == "lanczos" else coverage(old, new)
+    summed = np.einsum("nC,RCs->Rns" if is_across else "nR,RCs->nCs", table, picture.astype(np.float64))
+    return np.clip(summed, 0, 255) if picture.dtype == np.uint8 else summed
+
+
+def lanczos(old, new):
+    table = np.zeros((new, old))
+    for n in range(new):
+        middle = (n + 0.5) * old / new - 0.5
+        for k in range(math.floor(middle) - 2, math.floor(middle) + 4):
+            d = k - middle
+            weight = 1.0 if d == 0 else 3 * math.sin(math.pi * d) * math.sin(math.pi * d / 3) / (math.pi * d) ** 2
+            table[n, min(max(k, 0), old - 1)] += weight if abs(d) < 3 else 0
+        table[n] /= table[n].sum()
+    return table
+
+
+def block_change(before, now):
+    """Mean absolute difference of each block of 16 x 16."""
+    difference = np.abs(before.astype(int) - now)
+    rows, columns = now.shape
+    return np.array(
+        [[difference[y : y + 16, x : x + 16].mean() for x in range(0, columns, 16)] for y in range(0, rows, 16)]
+    )
+
+
+def combed(before, now, after, least, motion):
+    """How many pixels of each block stand out from both neighbours where something moved."""
+    before, now, after = (plane.astype(int) for plane in (before, now, after))
+    rows, columns = now.shape
+    counts = np.zeros((-(-rows // 16), -(-columns // 16)), int)
+    for y in range(1, rows - 1):
+        for x in range(columns):
+            over, under = now[y, x] - now[y - 1, x], now[y, x] - now[y + 1, x]
+            moved = max(abs(frame[r, x] - now[r, x]) for frame in (before, after) for r in (y - 1, y, y + 1))
+            if (min(over, under) > least or max(over, under) < -least) and moved >= motion:
+                counts[y // 16, x // 16] += 1
+    return counts

@@ -52,6 +52,44 @@ def test_luma_is_exactly_the_twin(method, field, width, height):
         assert np.array_equal(luma(fmt, method, raws), fill(*three, field is TOP))
 
 
+@pytest.mark.parametrize("field", [TOP, BOTTOM])
+@pytest.mark.parametrize(("width", "height"), [(1, 4), (6, 5), (7, 9), (33, 12), (64, 21)])
+def test_luma_of_bwdif_is_within_one_level_of_the_twin(field, width, height):
+    fmt = grey(width, height, field)
+    for seed in range(4):
+        raws = (frames.noise if seed % 2 else frames.picture_like)(fmt, seed)
+        three = [raw.reshape(height, width) for raw in raws]
+        assert np.abs(luma(fmt, "bwdif", raws).astype(int) - naive.bwdif(*three, field is TOP)).max() <= 1
+
+
+@given(st.data())
+def test_colour_of_bwdif_is_within_one_level_of_each_plane(data):
+    """One level of luma and one of chroma are 1.2 + 2 levels of blue at most, and a rounding."""
+    fmt = data.draw(frames.formats(interlaced=True))
+    crop = data.draw(st.none() | frames.rectangles(fmt))
+    raws = data.draw(st.sampled_from([frames.noise, frames.picture_like]))(fmt, data.draw(st.integers(0, 99)))
+    top_first = fmt.field is not BOTTOM
+    picture = chain.build(fmt, PixelChain(deinterlace="bwdif", crop=crop), top_field_first=top_first).run(*raws)
+    assert off_by(picture, naive.picture(fmt, raws, crop=crop, deinterlace="bwdif", top_first=top_first)) <= 4
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("field", "parity"), [(TOP, "tff"), (BOTTOM, "bff")])
+@pytest.mark.parametrize(("width", "height"), [(180, 144), (61, 47)])
+def test_bwdif_is_ffmpegs_but_for_one_level_here_and_there(field, parity, width, height):
+    """Our sums are in 32nds of a level, theirs in 8192nds. (At the ends of a film theirs looks at one frame only.)"""
+    fmt = grey(width, height, field)
+    for make in (frames.noise, frames.picture_like):
+        raws = make(fmt, 5, 5)
+        theirs = ffmpeg(b"".join(map(bytes, raws)), "gray", width, height, f"bwdif=send_frame:{parity}:all", "gray")
+        theirs = theirs.reshape(-1, height, width)
+        assert len(theirs) == 5
+        for n in range(1, 4):
+            difference = np.abs(luma(fmt, "bwdif", raws[n - 1 : n + 2]).astype(int) - theirs[n])
+            assert difference.max() <= 1
+            assert difference.mean() < 0.03
+
+
 @needs_ffmpeg
 @pytest.mark.parametrize(("field", "parity"), [(TOP, "tff"), (BOTTOM, "bff")])
 @pytest.mark.parametrize(("width", "height"), [(180, 144), (61, 47)])
