@@ -8,8 +8,8 @@ import pytest
 from hw.rig import power
 from hw.rig.power import DISCARD, FLUSH, FUA, MAGIC, SECTOR, BadLog, Disk, Fate, Log
 
-SECTORS = 64
-MANY = 200
+SECTORS = 16
+MANY = 80
 
 
 def log_of(path, *requests, counted=None, block=SECTOR):

@@ -20,7 +20,7 @@ def settings(data: Path, run: Path, ports: tuple[int, int] = (10400, 10401)) -> 
     return {
         "station": {"timezone": "Africa/Nairobi"},
         "paths": {"data": str(data), "run": str(run), "cache": cache},
-        "spool": {"ballast_mb": 1, "keep_free_mb": 1},
+        "spool": {"ballast_mb": 1, "keep_free_mb": 16},
         "release": {"after_s": 3.0},
         "grabber": {STATION: grabber},
         "destination": {"pacs": {"host": "127.0.0.1", "port": pacs, "called_ae": "PACS"}},

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from gateway import config
 from gateway.clock import SystemClock
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NoSuchRow
 from gateway.model import CaptureState, DeliveryState, StepStatus
 from gateway.pixels import chain  # noqa: F401  loaded once, not at the first cut
 from gateway.service import closing
@@ -48,11 +48,15 @@ class Cut(Struct, frozen=True):
 
 
 class Wrong(Exception):
+    """The store is not as it must be after a recovery."""
+
+
+class Lost(Wrong):
     """Something acknowledged is missing or torn: the promise was broken."""
 
 
 def look(log: Log, disk: Disk, image: Path, cut: Cut, told: list[list], workshop: Path) -> None:
-    """Make the disk of a cut, mount it, recover, and compare. Raises Wrong, or whatever recovery raises."""
+    """Make the disk of a cut, mount it, recover, and compare. Raises Wrong, or what recovery raises."""
     cached = disk.forward(cut.at)
     broken = workshop / "cut"
     power.copy_sparse(image, broken)
@@ -60,7 +64,7 @@ def look(log: Log, disk: Disk, image: Path, cut: Cut, told: list[list], workshop
         power.write(file.fileno(), power.survivors(log, cached, power.Fate[cut.fate], cut.chance))
     said = [words for position, *words in told if position <= cut.at]
     with mounted(broken, workshop / "mounted") as place:
-        judge(place / "spool", workshop, said, {words[1] for _, *words in told if words[0] == "received"})
+        judge(place / "spool", workshop, said, received_in(told))
 
 
 def judge(data: Path, workshop: Path, said: list[list[str]], received: set[str]) -> None:
@@ -68,29 +72,42 @@ def judge(data: Path, workshop: Path, said: list[list[str]], received: set[str])
     site = config.load(_written(workshop / "gateway.toml", settings(data, workshop / "run")))
     with Spool.open(data, SystemClock()) as spool:
         recovered = spool.recover()
-        _demand(recovered.flagged == 0, f"{recovered.flagged} rows have lost their file")
         _frame_logs(spool, said)
         station = closing.Station(
             name=STATION, box=Box(site=site, spool=spool, clock=SystemClock()), logger=logging.getLogger("judge")
         )
         closing.rescue(station, Acquire(station).profile_of)
         for words in said:
-            HOLD.get(words[0], _nothing)(spool, *words[1:])
+            _hold(spool, *words)
+        _demand(recovered.flagged == 0, f"{recovered.flagged} rows have lost their file")
         _whole(spool, received)
+
+
+def received_in(told: list[list]) -> set[str]:
+    """Return what the PACS had, sooner or later: it says so before it answers."""
+    return {words[1] for _, *words in told if words[0] == "received"}
 
 
 # ---- each word ----
 
 
+def _hold(spool: Spool, word: str, *facts: str) -> None:
+    if word in HOLD:
+        try:
+            HOLD[word](spool, *facts)
+        except NoSuchRow as error:
+            raise Lost(f"{word} {' '.join(facts)}: {error}") from None
+
+
 def _object(spool: Spool, payload: str, blob: str) -> None:
     found = spool.instances.same_uid(payload)
-    _demand(bool(found), f"{payload} was acknowledged and is not here")
-    _demand(found[0].blob == blob, f"{payload} is another object than was acknowledged")
-    _demand(spool.instances.verify(payload), f"{payload} was acknowledged and is torn")
+    _keep(bool(found), f"{payload} was acknowledged and is not here")
+    _keep(found[0].blob == blob, f"{payload} is another object than was acknowledged")
+    _keep(spool.instances.verify(payload), f"{payload} was acknowledged and is torn")
 
 
 def _captured(spool: Spool, exam_id: str, number: str, payload: str, blob: str) -> None:
-    _demand(spool.captures.get(UUID(exam_id), int(number)).state in KEPT, f"capture {number} is not kept")
+    _keep(spool.captures.get(UUID(exam_id), int(number)).state in KEPT, f"capture {number} is not kept")
     _object(spool, payload, blob)
 
 
@@ -99,12 +116,12 @@ def _exam(spool: Spool, exam_id: str) -> None:
 
 
 def _ended(spool: Spool, exam_id: str) -> None:
-    _demand(spool.exams.get(UUID(exam_id)).status is StepStatus.COMPLETED, "an exam that had ended goes on")
+    _keep(spool.exams.get(UUID(exam_id)).status is StepStatus.COMPLETED, "an exam that had ended goes on")
 
 
 def _sent(spool: Spool, payload: str, destination: str) -> None:
     states = [d.state for d in spool.deliveries.of_payload(payload) if d.destination == destination]
-    _demand(states == [DeliveryState.SENT], f"{payload} had been sent, and is owed again: {states}")
+    _keep(states == [DeliveryState.SENT], f"{payload} had been sent, and is owed again: {states}")
 
 
 def _synced(spool: Spool, name: str, frames: str) -> None:
@@ -112,11 +129,7 @@ def _synced(spool: Spool, name: str, frames: str) -> None:
     exam_id, number, segment = name.removesuffix(".log").rsplit("-", 2)
     made = {each.segment: each.frame_count for each in spool.instances.of_capture(UUID(exam_id), int(number))}
     has = made.get(int(segment), 0)
-    _demand(has >= int(frames), f"{name} has {has} frames of {frames} that were synced")
-
-
-def _nothing(_spool: Spool, *_facts: str) -> None:
-    pass
+    _keep(has >= int(frames), f"{name} has {has} frames of {frames} that were synced")
 
 
 HOLD = {
@@ -136,7 +149,7 @@ def _frame_logs(spool: Spool, said: list[list[str]]) -> None:
     for path in spool.frame_logs():
         if frames := synced.get(path.name, 0):
             has = framelog.tally(path).frames
-            _demand(has >= frames, f"{path.name} can be read for {has} frames of {frames} that were synced")
+            _keep(has >= frames, f"{path.name} can be read for {has} frames of {frames} that were synced")
 
 
 def _whole(spool: Spool, received: set[str]) -> None:
@@ -160,6 +173,11 @@ def _instances(spool: Spool) -> Iterator[str]:
     for step in spool.exams.recent(100_000):
         for each in spool.instances.of_exam(step.exam_id):
             yield each.sop_instance_uid
+
+
+def _keep(is_so: bool, otherwise: str) -> None:
+    if not is_so:
+        raise Lost(otherwise)
 
 
 def _demand(is_so: bool, otherwise: str) -> None:
@@ -200,12 +218,9 @@ def main(folder: Path, run: str, count: int, seed: int, share: int, shares: int)
             where = f"{run} cut {cut.number} after {cut.at} entries ({cut.fate}, seed {seed})"
             try:
                 look(log, disk, image, cut, told, workshop)
-            except Wrong as broken:
-                lost += 1
-                wrong.append(f"{where}: {broken}")
-            except GatewayError as error:
-                lost += 1
-                wrong.append(f"{where}: {error!r}: {error}")
+            except (Wrong, GatewayError) as broken:
+                lost += isinstance(broken, Lost)
+                wrong.append(f"{where}: {broken!r}")
             except subprocess.CalledProcessError as error:
                 wrong.append(f"{where}: {error}: {error.stderr!r}")
     return {"looked": looked, "lost": lost, "wrong": wrong}
