@@ -6,6 +6,7 @@ A fault is a command, given by a test (`Scanner.do`) or written as a line into t
     drop N | error N | short N      the next N frames are lost, flagged as corrupt, or cut off
     half N                          the next N frames lose their second field (alternate only)
     twice N                         the next N frames are delivered twice, under one sequence and time
+    freeze on | off                 somebody freezes the picture at the scanner, or lets it run
     jump N | back MS                the sequence skips N with no time passing; the clock goes back, once and for good
     signal on | off | unlocked | wild        there, gone, without lock, out of range
     cable on | off                  is one plugged in
@@ -55,6 +56,8 @@ class Exposure(Struct, frozen=True, kw_only=True):
     field: Field
     captured_ns: int
     fault: str = "."
+    shows: int = 0
+    """Which picture of the loop it holds: that of its number, unless the scanner is frozen."""
 
 
 class Scanner:
@@ -86,6 +89,9 @@ class Scanner:
         self.is_busy = False
         self.changes = 0
         """How often the source changed: a driver compares it with what it saw last."""
+        self.is_frozen = False
+        self.frozen_at: int | None = None
+        """The picture that stands, from the first one after the key on."""
         self.jump = 0
         self.back_ns = 0
         self.refused: list[str] = []
@@ -140,6 +146,8 @@ class Scanner:
                 self.is_plugged = word == "replug"
             case "busy":
                 self.is_busy = rest == "on"
+            case "freeze":
+                self.is_frozen, self.frozen_at = rest == "on", None
             case "jump":
                 self.jump += int(rest)
             case _:
@@ -188,7 +196,7 @@ class Stream:
         if not self._filled:
             return None
         index, exposure = self._filled.popleft()
-        size = self.playback.fill(self._memories[index], exposure.sequence, exposure.field)
+        size = self.playback.fill(self._memories[index], exposure.shows, exposure.field)
         return index, exposure, size // 2 if exposure.fault == "s" else size
 
     def advance(self) -> None:
@@ -217,8 +225,11 @@ class Stream:
         is_lost = self._letter == "d" or (self._letter == "h" and field == 1)
         if is_lost or not self._queued or self.scanner.signal is not Signal.LOCKED:
             return
+        if self.scanner.is_frozen and self.scanner.frozen_at is None:
+            self.scanner.frozen_at = frame + self.scanner.jump
         exposure = Exposure(
             sequence=frame + self.scanner.jump,
+            shows=frame + self.scanner.jump if self.scanner.frozen_at is None else self.scanner.frozen_at,
             field=self._field(field),
             captured_ns=due_ns - self.scanner.back_ns,
             fault=self._letter,
@@ -272,7 +283,7 @@ def pipe_of(run: Path, station: str) -> Path:
 def _check(command: str) -> None:
     """Refuse what is no command. Raises ValueError."""
     word, _, rest = command.partition(" ")
-    if command in _SIGNALS or command in {"unplug", "replug", "busy on", "busy off"}:
+    if command in _SIGNALS or command in {"unplug", "replug", "busy on", "busy off", "freeze on", "freeze off"}:
         return
     if word in {*_COUNTED, "jump", "back"} and rest.isdecimal():
         return

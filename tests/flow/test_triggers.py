@@ -40,7 +40,7 @@ class Feet:
         self.room = Room(folder, script, site=structs.replace(site, grabber={NAME: grabber}, trigger=triggers))
         self.stop = threading.Event()
         self.threads = [
-            threading.Thread(target=work, args=(self.stop,), daemon=True) for work in self.room.acquire.works[3:]
+            threading.Thread(target=work, args=(self.stop,), daemon=True) for work in self.room.acquire.works[4:]
         ]
         for thread in self.threads:
             thread.start()

@@ -186,6 +186,7 @@ def test_a_press_is_a_row_with_the_instant_it_came_in(peopled, browser, exam):
     ("kind", "said"),
     [
         ("CINE_START", "Recording."),
+        ("TIME_LAPSE_START", "Recording."),
         ("CINE_STOP", "Saved: recording, capture 3."),
         ("RETROSPECTIVE", "Saved: the last seconds, capture 3."),
     ],
