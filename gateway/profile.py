@@ -314,7 +314,8 @@ _ANALOGUE = {
 """The largest picture that a decoder makes of each standard (ITU-R BT.601; square pixels for 625 lines)."""
 _LARGEST = (4096, 2160)
 _LOSSY = frozenset({"jpeg", "passthrough"})
-_VIDEO = frozenset({"endoscopic", "microscopic", "photographic"})
+VIDEO = frozenset({"endoscopic", "microscopic", "photographic"})
+"""Kinds of `ObjectKind.cine` that become MPEG-4 when they are closed: until then they are kept without a loss of ours."""
 _MODALITIES = {"endoscopic": "ES", "microscopic": "GM", "photographic": "XC", "dermoscopic": "DMS"}
 """What PS3.3 A.32 allows as Modality of each kind of visible light."""
 _DEEP = frozenset({"Y10", "Y12", "Y16"})
@@ -387,7 +388,7 @@ def _of_loss(found: ObjectKind) -> Iterator[str]:
     rule = found.lossy_rule.strip()
     if found.compression in _LOSSY and not rule:
         yield f'object.compression = "{found.compression}" loses: object.lossy_rule must say who decided that, and why'
-    if found.cine in _VIDEO and not rule:
+    if found.cine in VIDEO and not rule:
         yield f'object.cine = "{found.cine}" is MPEG-4, which loses: object.lossy_rule must say who decided that, and why'
     if len(rule) > _LONGEST_RULE:
         yield f"object.lossy_rule has more than {_LONGEST_RULE} characters"
@@ -410,7 +411,7 @@ def _of_kinds(found: ModalityProfile) -> Iterator[str]:
                 yield f'object.still = "dermoscopic" needs equipment.{name}'
         if said.recognizable_visual_features is None:
             yield 'object.still = "dermoscopic" needs object.recognizable_visual_features = true or false'
-    if said.cine in _VIDEO and said.anatomic_region is None:
+    if said.cine in VIDEO and said.anatomic_region is None:
         yield f'object.cine = "{said.cine}" needs object.anatomic_region: what is looked at, as a code'
     if found.region and "us" not in {said.still, said.cine}:
         yield '[[region]] is for ultrasound: object.still or object.cine must be "us"'

@@ -99,6 +99,22 @@ def profiles(site: Site) -> Iterator[Finding]:
             yield _bad(subject, error)
         else:
             yield Finding(subject=subject, verdict="good", text=f"profile {found.name}: {found.title}")
+            yield from _films(subject, found)
+
+
+def _films(subject: str, found: ModalityProfile | InstrumentProfile) -> Iterator[Finding]:
+    """Say so when recordings shall be video and nothing here can make any."""
+    if not isinstance(found, profile.ModalityProfile) or found.object.cine not in profile.VIDEO:
+        return
+    from gateway.service import movie  # loads the kernels
+
+    if not movie.has_encoder():
+        yield Finding(
+            subject=subject,
+            verdict="care",
+            text=f"profile {found.name} wants {found.object.cine} video, and there is no encoder for it",
+            hint="Recordings are kept without loss, picture by picture. Install ffmpeg with libx264 for video.",
+        )
 
 
 def sqlite(version: str) -> Finding:

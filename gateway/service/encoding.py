@@ -22,7 +22,7 @@ from gateway.errors import CodecError
 from gateway.pixels import codecs, mjpeg
 from gateway.pixels.chain import Chain
 from gateway.pixels.codecs import Compression
-from gateway.profile import ModalityProfile, PixelChain
+from gateway.profile import VIDEO, ModalityProfile, PixelChain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,8 +39,6 @@ JPEG_GREY, JPEG_COLOUR = b"j", b"J"
 GREYS: Final = frozenset({GREY, QUICK_GREY, JPEG_GREY})
 QUICKS: Final = frozenset({QUICK_GREY, QUICK_COLOUR})
 JPEGS: Final = frozenset({JPEG_GREY, JPEG_COLOUR})
-VIDEOS: Final = frozenset({"endoscopic", "microscopic", "photographic"})
-"""Recordings that become MPEG-4 when they are closed: until then they are kept without a loss of ours."""
 SLOW: Final = frozenset({"htj2k", "jpeg2000", "jpeg-ls", "rle"})
 """Forms that take longer to encode than the quick one."""
 COLOURS: Final = 3
@@ -175,7 +173,7 @@ class Encoders:
 def encoder(chain: Chain, fmt: FrameFormat, profile: ModalityProfile, *, is_cine: bool = False) -> Encoder:
     """Return the encoder of a capture: as the profile says, as far as the pictures can be stored so."""
     found = form(chain, fmt, profile)
-    if is_cine and found.is_lossy and profile.object.cine in VIDEOS:
+    if is_cine and found.is_lossy and profile.object.cine in VIDEO:
         found = Form("htj2k")
     return Encoder(chain=chain, profile=profile, form=found, is_mjpeg=fmt.pixel_format == MJPEG)
 

@@ -17,7 +17,7 @@ from gateway.device import process
 from gateway.errors import ObjectInvalid
 from gateway.model import Loss
 from gateway.objects import pictures, video
-from gateway.service.encoding import VIDEOS
+from gateway.profile import VIDEO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ SECOND_NS: Final = 1_000_000_000
 
 def is_wanted(kind: ObjectKind) -> bool:
     """Say whether a profile wants its recordings as video, by a rule that allows the loss."""
-    return kind.cine in VIDEOS and bool(kind.lossy_rule)
+    return kind.cine in VIDEO and bool(kind.lossy_rule)
 
 
 def obstacle(picture: Picture) -> str:
@@ -47,13 +47,18 @@ def obstacle(picture: Picture) -> str:
         return "it has a single picture"
     if picture.missing_frames or not pictures.is_regular(picture):
         return "its pictures did not come at an even beat"
-    if not _has_encoder():
+    if not has_encoder():
         return "this box has no encoder for it"
     try:
         _syntax(picture)
     except ObjectInvalid as error:
         return str(error.facts.get("problem", error)).rstrip(".")
     return ""
+
+
+def has_encoder() -> bool:
+    """Say whether this box can make video at all."""
+    return shutil.which("ffmpeg") is not None and ENCODER in process.feed(["ffmpeg", "-v", "error", "-encoders"]).text
 
 
 def shape(picture: Picture) -> tuple[int, int]:
@@ -115,10 +120,6 @@ def _syntax(picture: Picture) -> str:
 def _interval_ns(picture: Picture) -> int:
     times = picture.frame_times_ns
     return round((times[-1] - times[0]) / (len(times) - 1))
-
-
-def _has_encoder() -> bool:
-    return shutil.which("ffmpeg") is not None and ENCODER in process.feed(["ffmpeg", "-v", "error", "-encoders"]).text
 
 
 def _command(picture: Picture, target: Path) -> list[str]:

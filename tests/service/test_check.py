@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway import config
-from gateway.service import check
+from gateway import config, profile
+from gateway.service import check, movie
 from gateway.simulators.pacs import SimulatedPACS
 from gateway.spool import library
 from tests.service.world import site_file
@@ -53,6 +53,24 @@ def test_a_damaged_file_of_the_panel_is_bad_and_the_rest_is_looked_at(tmp_path):
     found = list(check.everything(file))
     assert [each.code for each in of(found, "configuration")] == ["G101"]
     assert of(found, "disk")
+
+
+@pytest.mark.parametrize(("has_encoder", "verdicts"), [(True, ["good"]), (False, ["good", "care"])])
+def test_video_that_nothing_here_can_make_is_said(tmp_path, monkeypatch, has_encoder, verdicts):
+    monkeypatch.setattr(movie, "has_encoder", lambda: has_encoder)
+    text = (profile.shipped() / "modalities" / "endoscopy-tower.toml").read_text(encoding="utf-8")
+    asked = 'cine = "endoscopic"\nlossy_rule = "Dr A: for teaching."\n'
+    region = 'anatomic_region = { value = "71854001", scheme = "SCT", meaning = "Colon" }\n'
+    (tmp_path / "own" / "modalities").mkdir(parents=True)
+    own = tmp_path / "own" / "modalities" / "tower.toml"
+    own.write_text(text.replace('cine = "sc"\n', asked + region), encoding="utf-8")
+    file = site_file(
+        tmp_path,
+        grabber={"R": {"device": "simulator:phantom", "profile": "tower"}},
+        paths={"data": str(tmp_path / "data"), "run": str(tmp_path / "run"), "profiles": str(tmp_path / "own")},
+    )
+    found = list(check.profiles(config.load(file)))
+    assert [finding.verdict for finding in found] == verdicts
 
 
 def test_a_profile_that_is_not_there_is_named(tmp_path):
