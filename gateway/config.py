@@ -72,8 +72,8 @@ class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ballast_mb: Annotated[int, Meta(ge=1)] = 256
     """Preallocated; released only for the running exam, settling and purging when the disk is full."""
-    keep_free_mb: Annotated[int, Meta(ge=1)] = 512
-    """New work is refused below this much free room."""
+    keep_free_mb: Annotated[int, Meta(ge=16)] = 512
+    """New work is refused below this much free room. With less than 16, new work alone could use up the ballast."""
     retention_days: Annotated[int, Meta(ge=0)] = 30
     """How long an object stays here after everyone who must have it has it."""
 

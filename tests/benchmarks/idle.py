@@ -87,7 +87,7 @@ def measure(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
 def _settings(folder: Path, pacs: int, ris: int, listen: int, panel: int) -> dict[str, object]:
     return {
         "paths": {"data": str(folder / "data"), "run": str(folder / "run"), "cache": str(config.own_cache())},
-        "spool": {"ballast_mb": 1, "keep_free_mb": 1},
+        "spool": {"ballast_mb": 1, "keep_free_mb": 16},
         "grabber": {"ROOM-1": {"device": SCRIPT, "profile": "simulator-ultrasound"}},
         "destination": {"pacs": {"host": "127.0.0.1", "port": pacs, "called_ae": "PACS"}},
         "worklist": {"host": "127.0.0.1", "port": ris, "called_ae": "RIS"},

@@ -96,7 +96,7 @@ def unit(folder, port):
     toml = folder / "gateway.toml"
     toml.write_text(
         f'[paths]\ndata = "{folder}/data"\nrun = "{folder}/run"\n'
-        "[spool]\nballast_mb = 1\nkeep_free_mb = 1\n"
+        "[spool]\nballast_mb = 1\nkeep_free_mb = 16\n"
         f'[listen]\nhost = "127.0.0.1"\nport = {port}\nis_open_to_all = true\n'
         '[destination.PACS]\nhost = "127.0.0.1"\ncalled_ae = "PACS"\n'
     )

@@ -23,7 +23,7 @@ def site_file(folder: Path, ports=(), **tables) -> Path:
             "run": str(folder / "run"),
             "cache": str(Path(__file__).resolve().parents[2] / "build" / "numba-cache"),
         },
-        "spool": {"ballast_mb": 1, "keep_free_mb": 1},
+        "spool": {"ballast_mb": 1, "keep_free_mb": 16},
         "grabber": {
             "ROOM-1": {"device": "simulator:phantom,320x240,progressive,yuyv,25", "profile": "simulator-ultrasound"}
         },

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from gateway import config
 from gateway.errors import DiskFull
 from gateway.spool import lease
-from gateway.spool.quota import STEP_BYTES, Quota, _allocate
+from gateway.spool.quota import _LOW_WATER_BYTES, STEP_BYTES, Quota, _allocate
 from tests import small_disk
 from tests.spool import full_disk
 
@@ -170,3 +172,9 @@ def test_a_ballast_is_made_released_and_made_again(tmp_path):
     assert quota.restore_ballast()
     assert quota.room().ballast_bytes == 1 << 20
     quota.close()
+
+
+def test_the_least_room_that_may_be_kept_free_is_out_of_reach_of_the_ballast():
+    """New work stops above the mark at which the ballast is given up, with a writer's whole step between the two."""
+    (bound,) = (field.type for field in msgspec.inspect.type_info(config.Store).fields if field.name == "keep_free_mb")
+    assert bound.ge << 20 > _LOW_WATER_BYTES + STEP_BYTES
