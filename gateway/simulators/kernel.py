@@ -8,40 +8,25 @@ What stands on the cable, and what goes wrong, is a `gateway.simulators.scanner`
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import mmap
 import os
 import select
 from collections import deque
 from collections.abc import Callable
-from ctypes import c_int32, c_uint64
+from ctypes import c_int32
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.device import v4l2 as v
-from gateway.model import Field, FrameFormat, Matrix, Signal
+from gateway.model import Field, FrameFormat, Matrix
+from gateway.simulators.connectors import Front, Inputs, refusal
 from gateway.simulators.scanner import REMEMBERED, Exposure, Scanner, Stream
 
-COMPOSITE, S_VIDEO, HDMI = 0, 1, 2
-_NAMES: Final = ("Composite 0", "S-Video 0", "HDMI 0")
-_ERRNOS: Final = {
-    Signal.NO_CABLE: errno.ENOLINK,
-    Signal.NO_SIGNAL: errno.ENOLINK,
-    Signal.NO_LOCK: errno.ENOLCK,
-    Signal.OUT_OF_RANGE: errno.ERANGE,
-}
-_STATUS: Final = {
-    Signal.NO_CABLE: v.V4L2_IN_ST_NO_SIGNAL,
-    Signal.NO_SIGNAL: v.V4L2_IN_ST_NO_SIGNAL,
-    Signal.NO_LOCK: v.V4L2_IN_ST_NO_H_LOCK,
-    Signal.OUT_OF_RANGE: v.V4L2_IN_ST_NO_STD_LOCK,
-}
 _OFFERED: Final = ("UYVY", "YUYV")
 _APART: Final = {"NV12": "NM12", "NV21": "NM21", "YU12": "YM12", "YV12": "YM21"}
-_EDID_BLOCKS: Final = 2
 _PAGE: Final = mmap.PAGESIZE
 
 
@@ -59,12 +44,9 @@ class Kernel:
     ) -> None:
         """`is_camera`: an input without standards or timings, as a USB grabber has; `are_planes_apart`: NM12 instead of NV12."""
         self.scanner = scanner
-        self.is_camera = is_camera
+        self.front = Front(scanner, is_camera=is_camera, has_events=has_events)
         self.is_multi_planar = is_multi_planar or are_planes_apart
         self.are_planes_apart = are_planes_apart
-        self.has_events = has_events
-        self.edid = b""
-        """What it was told to present to the source."""
         self.fourcc: str | None = None
         """A pixel format the driver insists on, whatever is asked; its bytes are the scanner's."""
         self.stated_planes: int | None = None
@@ -86,13 +68,6 @@ class Kernel:
         self.nodes += 1
         return Node(self)
 
-    @property
-    def connected(self) -> int:
-        """The input that the scanner's cable is in: analogue standards on S-Video, everything else on HDMI."""
-        if self.is_camera:
-            return 0
-        return S_VIDEO if "/" in self.scanner.playback.format.standard else HDMI
-
 
 class Node:
     """One open file of it."""
@@ -101,8 +76,7 @@ class Node:
         """A fresh file: the driver's settings are at their defaults."""
         self._kernel = kernel
         self._scanner = kernel.scanner
-        self._input = 0
-        self._standard = v.V4L2_STD_NTSC
+        self._inputs = Inputs(kernel.front, lambda: kernel.owner is not None)
         self._memories: list[list[mmap.mmap]] = []
         """Of each buffer: one, or one for each plane."""
         self._lengths = 0
@@ -110,28 +84,14 @@ class Node:
         self._whole: list[npt.NDArray[np.uint8]] = []
         self._owned: set[int] = set()
         """Buffers that are the driver's."""
-        self._subscribed: set[int] = set()
-        self._changes = self._scanner.changes
         self._calls: dict[int, Callable[[Any], None]] = {
+            **self._inputs.calls,
             v.VIDIOC_QUERYCAP: self._querycap,
             v.VIDIOC_ENUM_FMT: self._enum_fmt,
-            v.VIDIOC_ENUMINPUT: self._enuminput,
-            v.VIDIOC_G_INPUT: self._g_input,
-            v.VIDIOC_S_INPUT: self._s_input,
-            v.VIDIOC_QUERYSTD: self._querystd,
-            v.VIDIOC_S_STD: self._s_std,
-            v.VIDIOC_G_CTRL: self._g_ctrl,
-            v.VIDIOC_QUERY_DV_TIMINGS: self._query_dv_timings,
-            v.VIDIOC_S_DV_TIMINGS: self._s_dv_timings,
-            v.VIDIOC_S_EDID: self._s_edid,
-            v.VIDIOC_G_EDID: self._g_edid,
             v.VIDIOC_G_FMT: self._g_fmt,
             v.VIDIOC_S_FMT: self._s_fmt,
             v.VIDIOC_G_PARM: self._parm,
             v.VIDIOC_S_PARM: self._parm,
-            v.VIDIOC_CROPCAP: self._cropcap,
-            v.VIDIOC_SUBSCRIBE_EVENT: self._subscribe,
-            v.VIDIOC_DQEVENT: self._dqevent,
             v.VIDIOC_REQBUFS: self._reqbufs,
             v.VIDIOC_QUERYBUF: self._querybuf,
             v.VIDIOC_QBUF: self._qbuf,
@@ -145,10 +105,10 @@ class Node:
         self._scanner.look()
         self._kernel.requests.append(request)
         if not self._scanner.is_plugged:
-            raise _refusal(errno.ENODEV)
+            raise refusal(errno.ENODEV)
         call = self._calls.get(request)
         if call is None:
-            raise _refusal(errno.ENOTTY)
+            raise refusal(errno.ENOTTY)
         call(argument)
 
     def mmap(self, length: int, offset: int) -> mmap.mmap:
@@ -156,7 +116,7 @@ class Node:
         place, rest = divmod(offset, self._lengths or 1)
         index, plane = divmod(place, self._plane_count)
         if rest or not 0 <= index < len(self._memories) or length != self._lengths:
-            raise _refusal(errno.EINVAL)
+            raise refusal(errno.EINVAL)
         return self._memories[index][plane]
 
     def poll(self, timeout_s: float) -> int:
@@ -184,15 +144,12 @@ class Node:
         if not self._scanner.is_plugged:
             return select.POLLERR | select.POLLHUP | select.POLLPRI
         ready = 0
-        if self._has_event():
+        if self._inputs.has_event:
             ready |= select.POLLPRI
         if self._stream is None:
             return ready | select.POLLERR
         self._stream.advance()
         return ready | (select.POLLIN if self._stream.is_ready else 0)
-
-    def _has_event(self) -> bool:
-        return self._input in self._subscribed and self._changes != self._scanner.changes
 
     # ---- what it is ----
 
@@ -214,10 +171,6 @@ class Node:
         return len(self._planes)
 
     @property
-    def _signal(self) -> Signal:
-        return self._scanner.signal if self._input == self._kernel.connected else Signal.NO_SIGNAL
-
-    @property
     def _format(self) -> FrameFormat:
         return self._scanner.playback.format
 
@@ -235,82 +188,8 @@ class Node:
 
     def _enum_fmt(self, described: v.v4l2_fmtdesc) -> None:
         if described.type != self._type or described.index >= len(_OFFERED):
-            raise _refusal(errno.EINVAL)
+            raise refusal(errno.EINVAL)
         described.pixelformat = v.fourcc_number(_OFFERED[described.index])
-
-    def _enuminput(self, offered: v.v4l2_input) -> None:
-        names = ("Camera 1",) if self._kernel.is_camera else _NAMES
-        if offered.index >= len(names):
-            raise _refusal(errno.EINVAL)
-        offered.name = names[offered.index].encode()
-        offered.type = 2  # V4L2_INPUT_TYPE_CAMERA: a video input
-        signal = self._scanner.signal if offered.index == self._kernel.connected else Signal.NO_SIGNAL
-        if self._kernel.is_camera:
-            return
-        if offered.index == HDMI:
-            offered.capabilities = v.V4L2_IN_CAP_DV_TIMINGS
-        else:
-            offered.capabilities, offered.std = v.V4L2_IN_CAP_STD, v.V4L2_STD_625_50 | v.V4L2_STD_525_60
-            offered.status = _STATUS.get(signal, 0)
-
-    # ---- input, standard, timings ----
-
-    def _g_input(self, number: c_int32) -> None:
-        number.value = self._input
-
-    def _s_input(self, number: c_int32) -> None:
-        self._refuse_while_owned()
-        if not 0 <= number.value < (1 if self._kernel.is_camera else len(_NAMES)):
-            raise _refusal(errno.EINVAL)
-        self._input = number.value
-
-    def _querystd(self, detected: c_uint64) -> None:
-        if self._kernel.is_camera or self._input == HDMI:
-            raise _refusal(errno.ENODATA)
-        is_pal = self._format.standard.startswith("PAL")
-        found = v.V4L2_STD_PAL if is_pal else v.V4L2_STD_NTSC
-        detected.value = found if self._signal is Signal.LOCKED else v.V4L2_STD_UNKNOWN
-
-    def _s_std(self, asked: c_uint64) -> None:
-        if self._kernel.is_camera or self._input == HDMI:
-            raise _refusal(errno.ENODATA)
-        self._refuse_while_owned()
-        self._standard = asked.value
-
-    def _g_ctrl(self, control: v.v4l2_control) -> None:
-        if control.id != v.V4L2_CID_DV_RX_POWER_PRESENT or self._kernel.is_camera:
-            raise _refusal(errno.EINVAL)
-        control.value = int(self._signal is not Signal.NO_CABLE)
-
-    def _query_dv_timings(self, timings: v.v4l2_dv_timings) -> None:
-        if self._kernel.is_camera or self._input != HDMI:
-            raise _refusal(errno.ENODATA)
-        if self._signal in _ERRNOS:
-            raise _refusal(_ERRNOS[self._signal])
-        _fill_timings(timings, self._format, self._scanner.playback.whole(0).shape[0])
-
-    def _s_dv_timings(self, timings: v.v4l2_dv_timings) -> None:
-        self._refuse_while_owned()
-        if self._input != HDMI:
-            raise _refusal(errno.ENODATA)
-
-    def _s_edid(self, told: v.v4l2_edid) -> None:
-        """Take an EDID of whole blocks, two at most, on the input that is a receiver; `pad` is its index."""
-        if self._kernel.is_camera or told.pad != HDMI or told.start_block:
-            raise _refusal(errno.EINVAL)
-        if told.blocks > _EDID_BLOCKS:
-            told.blocks = _EDID_BLOCKS
-            raise _refusal(errno.E2BIG)
-        self._kernel.edid = bytes(told.edid[: 128 * told.blocks])
-
-    def _g_edid(self, asked: v.v4l2_edid) -> None:
-        if self._kernel.is_camera or asked.pad != HDMI:
-            raise _refusal(errno.EINVAL)
-        if not self._kernel.edid:
-            raise _refusal(errno.ENODATA)
-        asked.blocks = min(asked.blocks, len(self._kernel.edid) // 128)
-        for at, byte in enumerate(self._kernel.edid[: 128 * asked.blocks]):
-            asked.edid[at] = byte
 
     # ---- format ----
 
@@ -348,31 +227,13 @@ class Node:
     def _parm(self, stated: v.v4l2_streamparm) -> None:
         stated.parm.capture.timeperframe = v.v4l2_fract(self._format.frame_interval_ns, 1_000_000_000)
 
-    def _cropcap(self, cropcap: v.v4l2_cropcap) -> None:
-        aspect = self._format.pixel_aspect
-        cropcap.pixelaspect = v.v4l2_fract(*aspect)
-
-    # ---- events ----
-
-    def _subscribe(self, wish: v.v4l2_event_subscription) -> None:
-        if wish.type != v.V4L2_EVENT_SOURCE_CHANGE or self._kernel.is_camera or not self._kernel.has_events:
-            raise _refusal(errno.EINVAL)
-        self._subscribed.add(wish.id)
-
-    def _dqevent(self, event: v.v4l2_event) -> None:
-        if not self._has_event():
-            raise _refusal(errno.ENOENT)
-        self._changes = self._scanner.changes
-        event.type, event.id = v.V4L2_EVENT_SOURCE_CHANGE, self._input
-        event.u.src_change.changes = v.V4L2_EVENT_SRC_CH_RESOLUTION
-
     # ---- buffers ----
 
     def _reqbufs(self, asked: v.v4l2_requestbuffers) -> None:
         self._refuse_type(asked.type)
         owner = self._kernel.owner
         if self._scanner.is_busy or (owner is not None and owner is not self):
-            raise _refusal(errno.EBUSY)
+            raise refusal(errno.EBUSY)
         self._kernel.owner = self if asked.count else None
         self._lengths = -(-self._format.frame_bytes // _PAGE) * _PAGE
         self._memories = [[mmap.mmap(-1, self._lengths) for _ in self._planes] for _ in range(asked.count)]
@@ -389,7 +250,7 @@ class Node:
     def _qbuf(self, buffer: v.v4l2_buffer) -> None:
         index = self._index(buffer)
         if index in self._owned:
-            raise _refusal(errno.EINVAL)
+            raise refusal(errno.EINVAL)
         self._owned.add(index)
         if self._stream is not None:
             self._stream.queue(index)
@@ -397,11 +258,11 @@ class Node:
     def _dqbuf(self, buffer: v.v4l2_buffer) -> None:
         self._refuse_type(buffer.type)
         if self._stream is None:
-            raise _refusal(errno.EINVAL)
+            raise refusal(errno.EINVAL)
         self._stream.advance()
         taken = self._stream.take()
         if taken is None:
-            raise _refusal(errno.EAGAIN)
+            raise refusal(errno.EAGAIN)
         index, exposure, used = taken
         self._owned.discard(index)
         self._fill(buffer, index, exposure, used)
@@ -432,7 +293,7 @@ class Node:
 
     def _streamon(self, _: c_int32) -> None:
         if not self._memories:
-            raise _refusal(errno.EINVAL)
+            raise refusal(errno.EINVAL)
         self._whole = [np.frombuffer(each[0], np.uint8) for each in self._memories]
         if self._plane_count > 1:
             self._whole = [np.zeros(self._format.frame_bytes, np.uint8) for _ in self._memories]
@@ -447,36 +308,18 @@ class Node:
     def _index(self, buffer: v.v4l2_buffer) -> int:
         self._refuse_type(buffer.type)
         if self._kernel.is_multi_planar and not (buffer.length >= self._plane_count and buffer.m.userptr):
-            raise _refusal(errno.EINVAL)
+            raise refusal(errno.EINVAL)
         if buffer.index >= len(self._memories) or buffer.memory != v.V4L2_MEMORY_MMAP:
-            raise _refusal(errno.EINVAL)
+            raise refusal(errno.EINVAL)
         return buffer.index
 
     def _refuse_type(self, buffer_type: int) -> None:
         if buffer_type != self._type:
-            raise _refusal(errno.EINVAL)
+            raise refusal(errno.EINVAL)
 
     def _refuse_while_owned(self) -> None:
         if self._kernel.owner is not None:
-            raise _refusal(errno.EBUSY)
+            raise refusal(errno.EBUSY)
 
 
 _the_open_node: Callable[[Kernel], v.OpenNode] = lambda kernel: kernel.open  # noqa: E731  for mypy: it is a v4l2.Node
-
-
-def _fill_timings(timings: v.v4l2_dv_timings, fmt: FrameFormat, lines: int) -> None:
-    """Make up blanking, and a pixel clock that gives the format's frame interval."""
-    ctypes.memset(ctypes.byref(timings), 0, ctypes.sizeof(timings))
-    bt = timings.bt
-    bt.width, bt.height, bt.interlaced = fmt.width_px, lines, int(fmt.field is not Field.NONE)
-    bt.hfrontporch, bt.hsync, bt.hbackporch = 110, 40, 220
-    bt.vfrontporch, bt.vsync, bt.vbackporch = 5, 5, 20
-    if bt.interlaced:
-        bt.il_vfrontporch, bt.il_vsync, bt.il_vbackporch = 5, 5, 21
-    columns = bt.width + 370
-    rows = lines + (61 if bt.interlaced else 30)
-    bt.pixelclock = round(columns * rows * 1e9 / fmt.frame_interval_ns)
-
-
-def _refusal(number: int) -> OSError:
-    return OSError(number, os.strerror(number))

@@ -85,7 +85,7 @@ def test_a_name_that_is_nowhere_is_refused(tmp_path):
 def test_a_driver_is_told_once_and_not_again(scanner):
     machine = Kernel(scanner("phantom,128x96"))
     grabber.open("/dev/video0", HDMI, edid=P1080, open_node=machine.open).close()
-    assert machine.edid == P1080
+    assert machine.front.edid == P1080
     machine.requests.clear()
     grabber.open("/dev/video0", HDMI, edid=P1080, open_node=machine.open).close()
     assert v.VIDIOC_G_EDID in machine.requests
@@ -97,7 +97,7 @@ def test_a_source_without_a_signal_is_told_too(scanner):
     machine.scanner.do("signal off")
     with pytest.raises(NoSignal):
         grabber.open("/dev/video0", HDMI, edid=P1080, open_node=machine.open)
-    assert machine.edid == P1080
+    assert machine.front.edid == P1080
 
 
 def test_a_driver_without_a_receiver_takes_none_and_captures_all_the_same(scanner):
@@ -106,7 +106,7 @@ def test_a_driver_without_a_receiver_takes_none_and_captures_all_the_same(scanne
         (Kernel(scanner("phantom,720x576,interlaced")), VideoInput(connector="s-video", standards=("any",))),
     ):
         assert grabber.open("/dev/video0", wanted, edid=P1080, open_node=machine.open).poll(1.0)
-        assert machine.edid == b""
+        assert machine.front.edid == b""
 
 
 def test_more_blocks_than_it_takes_is_said(scanner):

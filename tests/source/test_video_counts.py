@@ -87,7 +87,7 @@ def test_what_is_missing_is_said_of_the_connector(playbacks):
 
 def test_another_standard_is_noticed_without_an_event(playbacks):
     here = Bench("driver", SMALL, playbacks)
-    here.kernel.has_events = False
+    here.kernel.front.has_events = False
     here.run(0.5)
     here.do("format 160x96")
     said = here.run(2.5)
