@@ -319,6 +319,7 @@ VIDEO = frozenset({"endoscopic", "microscopic", "photographic"})
 _MODALITIES = {"endoscopic": "ES", "microscopic": "GM", "photographic": "XC", "dermoscopic": "DMS"}
 """What PS3.3 A.32 allows as Modality of each kind of visible light."""
 _DEEP = frozenset({"Y10", "Y12", "Y16"})
+_FEWEST_CORNERS = 3
 _LONGEST_RULE = 300
 """Characters: DerivationDescription has 1024 (ST), and says more than the rule."""
 
@@ -378,9 +379,21 @@ def _of_modality(found: ModalityProfile) -> Iterator[str]:
     yield from _of_kinds(found)
     for number, region in enumerate(found.region, start=1):
         yield from (f"region {number}: {problem}" for problem in _of_region(region, found.input.standards))
-    areas = [("crop", found.chain.crop)] if found.chain.crop else []
-    for key, area in [*areas, *(("mask", area) for area in found.chain.mask)]:
-        yield from _of_area(f"chain.{key}", area, found.input.standards)
+    yield from _of_chain(found.chain, found.input.standards)
+
+
+def _of_chain(found: PixelChain, standards: tuple[str, ...]) -> Iterator[str]:
+    areas = [("crop", found.crop)] if found.crop else []
+    for key, area in [*areas, *(("mask", area) for area in found.mask)]:
+        yield from _of_area(f"chain.{key}", area, standards)
+    for polygon in found.mask_polygons:
+        if len(polygon) < _FEWEST_CORNERS:
+            yield "chain.mask_polygons: a shape has three corners or more"
+        elif min(min(corner) for corner in polygon) < 0:
+            yield "chain.mask_polygons: a corner lies outside the picture"
+    black, white = found.levels
+    if not 0 <= black < white <= 255:
+        yield f"chain.levels: {black} to {white} is no range within 0 to 255"
 
 
 def _of_loss(found: ObjectKind) -> Iterator[str]:

@@ -422,9 +422,10 @@ def to_rgb(
     width = 2 * whole_vectors(half) + 8 if kind == YCC_HALF else whole_vectors(taken) + 8
     steps, counts = np.array([luma_step, chroma_step]), np.array([taken, half])
     ahead = 0 if method == WEAVE else 1 if method == BOB else 2 if method == ADAPTIVE else 4
-    now = np.full((WINDOW, 3, width), 128, u8)
-    before, after = (now, now) if method <= BOB else (np.full_like(now, 128), np.full_like(now, 128))
-    made, rgb = np.full((3, width), 128, u8), np.empty((3, width), u8)
+    held = 1 if method == WEAVE else WINDOW
+    now = np.empty((held, 3, width), u8)
+    before, after = (now, now) if method <= BOB else (np.empty_like(now), np.empty_like(now))
+    made, rgb = np.empty((3, width), u8), np.empty((3, width), u8)
     spare, motion, work = np.empty(2 * width, u8), np.empty(width, u8), np.empty((4, width), i16)
     taps = np.array([22280, 30408, 8128, 17236, 852, 20308, 3924]).astype(i16)  # 5570 3801 1016, 4309 213, 5077 981
     words, woven = np.empty((3, width), u16), np.empty(3 * width, u16)
@@ -435,13 +436,13 @@ def to_rgb(
     for line in range(rows):
         row = first_row + line
         while coming < min(row + ahead + 1, end):
-            unpack(current, at, coming, steps, counts, spare, now[coming % WINDOW])
+            unpack(current, at, coming, steps, counts, spare, now[coming % held])
             if method > BOB:
-                unpack(previous, at, coming, steps, counts, spare, before[coming % WINDOW])
+                unpack(previous, at, coming, steps, counts, spare, before[coming % held])
                 if coming % 2 != missing:
-                    unpack(following, at, coming, steps, counts, spare, after[coming % WINDOW])
+                    unpack(following, at, coming, steps, counts, spare, after[coming % held])
             coming += 1
-        planes = now[row % WINDOW]
+        planes = now[row % held]
         if method != WEAVE and row % 2 == missing:
             for plane in range(1 if chroma_step == 0 else 3):
                 count = taken if plane == 0 else half
