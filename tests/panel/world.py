@@ -148,10 +148,10 @@ class World:
             self.finish(step, begun)
         return begun
 
-    def finish(self, step: PerformedStep, capture: Capture) -> None:
+    def finish(self, step: PerformedStep, capture: Capture, note: str = "") -> None:
         kind = "image" if capture.kind is CaptureKind.STILL else "cine"
         self._keep(step, capture.number, kind, 1 if kind == "image" else 125)
-        exam.finish_capture(self.spool, capture)
+        exam.finish_capture(self.spool, capture, note=note)
 
     def release(self) -> None:
         self.clock.sleep(31)
