@@ -17,7 +17,7 @@ export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba-cache
 # against; the third the virtual bench.
 APT_RUNTIME := gcc libc6-dev pkg-config libsystemd-dev python3-dev python3-venv dcmtk
 APT_TEST := orthanc orthanc-dicomweb chromium ffmpeg v4l-utils edid-decode socat fonts-noto-cjk fonts-dejavu-core gettext udev systemd
-APT_RIG := qemu-system-x86 qemu-utils mmdebstrap erofs-utils zstd kmod cpio busybox-static debian-archive-keyring
+APT_RIG := qemu-system-x86 qemu-utils mmdebstrap erofs-utils zstd kmod cpio busybox-static debian-archive-keyring e2fsprogs mount
 
 .PHONY: help
 help: ## this menu
