@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 from flask import Blueprint
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from werkzeug.wrappers import Response
 
-from gateway.model import Signal
+from gateway.model import Signal, StationStatus
 from gateway.panel import health, looks
 from gateway.panel.box import Box, box
+from gateway.spool import live
 
 views = Blueprint("metrics", __name__)
 
@@ -71,6 +72,27 @@ def _sources(of: Box) -> Iterator[Metric]:
         for signal in Signal:
             signals.add_metric([name, signal.lower()], int(signal is seen))
     yield signals
+    yield from _pictures([status for name in of.site.grabber if (status := live.read_status(of.site.run, name))])
+
+
+def _pictures(said: list[StationStatus]) -> Iterator[Metric]:
+    """What each acquire counted since it started, and the memory of its last seconds."""
+    frames = CounterMetricFamily("gateway_frames", "Pictures that came whole.", labels=["station"])
+    lost = CounterMetricFamily("gateway_frames_lost", "Pictures lost, by kind.", labels=["station", "why"])
+    twice = CounterMetricFamily("gateway_frames_repeated", "Buffers that came twice.", labels=["station"])
+    edges = CounterMetricFamily("gateway_signal_edges", "Times a state was entered.", labels=["station", "signal"])
+    memory = GaugeMetricFamily("gateway_ring_bytes", "Memory of the last seconds, at most.", labels=["station"])
+    reach = GaugeMetricFamily("gateway_ring_seconds", "How far back they reach when full.", labels=["station"])
+    for status in said:
+        frames.add_metric([status.station], status.frames)
+        for why, count in {"dropped": status.dropped, **status.faults}.items():
+            lost.add_metric([status.station, why], count)
+        twice.add_metric([status.station], status.duplicated)
+        for signal, count in status.edges.items():
+            edges.add_metric([status.station, signal.lower()], count)
+        memory.add_metric([status.station], status.ring_bytes)
+        reach.add_metric([status.station], status.ring_s)
+    yield from (frames, lost, twice, edges, memory, reach)
 
 
 def _state(of: Box) -> Iterator[Metric]:

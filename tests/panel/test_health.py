@@ -117,6 +117,30 @@ def test_figures_name_no_patient(peopled):
     assert not any(word in figures for word in ("Mwangi", "KE-20418", str(exam.exam_id), "2.25."))
 
 
+def test_a_scrape_says_what_acquire_counted_and_how_much_memory_the_last_seconds_take(peopled):
+    peopled.signal(
+        frames=900,
+        dropped=2,
+        faults={"short": 1},
+        faulty=1,
+        duplicated=3,
+        edges={"STREAMING": 2},
+        ring_bytes=1 << 20,
+        ring_s=5.5,
+    )
+    figures = Browser(peopled).get("/metrics").text
+    for line in (
+        f'gateway_frames_total{{station="{STATION}"}} 900.0',
+        f'gateway_frames_lost_total{{station="{STATION}",why="dropped"}} 2.0',
+        f'gateway_frames_lost_total{{station="{STATION}",why="short"}} 1.0',
+        f'gateway_frames_repeated_total{{station="{STATION}"}} 3.0',
+        f'gateway_signal_edges_total{{signal="streaming",station="{STATION}"}} 2.0',
+        f'gateway_ring_bytes{{station="{STATION}"}} 1.048576e+06',
+        f'gateway_ring_seconds{{station="{STATION}"}} 5.5',
+    ):
+        assert line in figures
+
+
 @pytest.mark.parametrize("headers", [{}, {"X-Forwarded-For": "192.0.2.7"}])
 def test_figures_are_for_this_box_and_for_engineers(peopled, headers):
     address = "127.0.0.1" if headers else "192.0.2.7"
