@@ -103,9 +103,9 @@ stand for facts; a fact is never a patient's name, birth date, ID or accession n
 
 
 def hardware() -> str:
-    """Return what a video device may deliver."""
+    """Return what a video device may deliver, and what a foot may press."""
+    from gateway.device import edid, negotiate
     from gateway.device import formats as video_formats
-    from gateway.device import negotiate
 
     formats = "\n".join(f"- `{fourcc}`" for fourcc in video_formats.READABLE)
     standards = "\n".join(f'- `"{name}"`' for name, _ in negotiate.ANALOGUE)
@@ -126,6 +126,16 @@ As `input.standards` of a profile names them. Analogue:
 {standards}
 
 Digital: `"1920x1080p60"`, `"1280x720p50"`, `"1920x1080i50"` and so on, the rate rounded (59.94 is p60); or `"any"`.
+
+## Pedals and foot switches
+
+`[trigger.NAME]` of the configuration. Any HID pedal or keyboard serves: `/dev/gateway/pedal-...`, a board of several with the
+keys of each (`evtest` shows their names). A plain foot switch goes between RTS (or DTR) and CTS, DSR, DCD or RI of a serial
+port that no instrument uses; the port feeds it. Both may be pulled out and plugged in again at any time.
+
+## EDID
+
+`edid` of `[grabber.NAME]`, for receivers whose driver takes one: {", ".join(f"`{name}`" for name in edid.SINKS)}; or a path.
 
 ## Modality profiles
 
