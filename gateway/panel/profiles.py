@@ -18,7 +18,7 @@ from gateway.errors import GatewayError
 from gateway.panel import guard, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext
-from gateway.profile import ModalityProfile, Rectangle
+from gateway.profile import Calibration, ModalityProfile, Rectangle
 
 views = Blueprint("profiles", __name__, url_prefix="/setup/modality")
 
@@ -121,7 +121,9 @@ def _row(grabber: str, name: str, *, is_waiting: bool) -> Row:
 def _facts(found: ModalityProfile) -> list[tuple[str, str]]:
     chain, made = found.chain, found.object
     equipment = " ".join(part for part in (found.equipment.manufacturer, found.equipment.model_name) if part)
-    masks = "; ".join(_rectangle(area) for area in chain.mask) or gettext("none")
+    slanted = [gettext("%(num)d corners", num=len(polygon)) for polygon in chain.mask_polygons]
+    masks = "; ".join([*(_rectangle(area) for area in chain.mask), *slanted]) or gettext("none")
+    scales = "; ".join(f"{_rectangle(each.area)}: {_length(each)}" for each in found.region)
     covers = gettext("yes, as the installer states") if chain.mask_covers_all_text else gettext("not stated")
     facts = [
         (gettext("Equipment"), equipment),
@@ -131,6 +133,11 @@ def _facts(found: ModalityProfile) -> list[tuple[str, str]]:
         (gettext("Grey"), chain.grey),
         (gettext("Mask"), masks),
         (gettext("All text that names a patient is masked"), covers),
+        (gettext("Levels"), f"{chain.levels[0]}–{chain.levels[1]}" if chain.levels != (0, 255) else ""),
+        (gettext("Square pixels"), chain.square_pixels if chain.square_pixels != "keep" else ""),
+        (gettext("Noise filter"), chain.denoise if chain.denoise != "off" else ""),
+        (gettext("Measuring"), scales),
+        (gettext("Stored with loss, by this rule"), made.lossy_rule),
         (gettext("Objects"), f"{made.modality}; {made.still.upper()}, {made.cine.upper()}; {made.compression}"),
     ]
     return [(name, value) for name, value in facts if value]
@@ -139,3 +146,7 @@ def _facts(found: ModalityProfile) -> list[tuple[str, str]]:
 def _rectangle(area: Rectangle) -> str:
     x, y, width, height = area
     return f"{width} × {height} + {x} + {y}"
+
+
+def _length(made: Calibration) -> str:
+    return f"{made.length_s:g} s" if made.spatial_format == "m-mode" else f"{made.length_cm:g} cm"

@@ -44,8 +44,16 @@ standards = ["PAL 625/50i"]
 [chain]
 crop = [40, 20, 640, 480]
 mask = [[40, 20, 200, 30]]
+mask_polygons = [[[40, 20], [90, 20], [40, 60]]]
+levels = [16, 200]
+denoise = "median3"
+[[region]]
+area = [40, 20, 600, 400]
+points = [[600, 40], [600, 340]]
+length_cm = 10
 [object]
 modality = "US"
+still = "us"
 """,
         encoding="utf-8",
     )
@@ -54,6 +62,8 @@ modality = "US"
     world.people()
     page = Browser(world).sign_in(ENGINEER).get("/setup/modality").text
     for said in ("Our old scanner", "the crop, with a test picture", "640 × 480 + 40 + 20", "its manual, page 12"):
+        assert said in page
+    for said in ("3 corners", "16–200", "median3", "600 × 400 + 40 + 20: 10 cm"):
         assert said in page
     world.close()
 
