@@ -26,6 +26,7 @@ os.environ["PATH"] = (
 
 # Two cores and other people's work beside us: a slow example is not a wrong one.
 hypothesis.settings.register_profile("small", deadline=None, max_examples=60, derandomize=True)
+hypothesis.settings.register_profile("few", deadline=None, max_examples=20, derandomize=True)  # kernels as plain Python
 hypothesis.settings.register_profile("full", deadline=None, max_examples=3000, print_blob=True)
 hypothesis.settings.load_profile("full" if IS_FULL else "small")
 

@@ -36,7 +36,17 @@ def test_interpreted_kernels_keep_to_their_twins_and_their_arrays(tmp_path):
     env.pop("GATEWAY_CAMPAIGN", None)  # every line once: more of it would take days
     python = [sys.executable, "-B", "-m", "coverage"]
     tests = [f"tests/pixels/test_{name}.py" for name in ("chain", "deinterlace", "colour", "retouch", "deep", "looks")]
-    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", " or ".join(f"({each})" for each in CHOSEN), *tests]
+    pytest = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=few",
+        "-k",
+        " or ".join(f"({each})" for each in CHOSEN),
+        *tests,
+    ]
     source = "--include=gateway/pixels/*"
     ran = subprocess.run(
         [*python, "run", source, *pytest], cwd=ROOT, env=env, capture_output=True, text=True, check=False
