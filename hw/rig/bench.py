@@ -39,6 +39,8 @@ class Group:
     memory_mib: int = 1536
     qemu: tuple[str, ...] = ()
     """Further hardware, as QEMU arguments."""
+    needs_kernels: bool = True
+    """Its tests run the pixel chain."""
 
 
 @dataclass

@@ -84,6 +84,7 @@ class Machine:
         self._write_down(command, len(disks), shares)
         arguments = [
             *(
+                *("setpriv", "--pdeathsig", "KILL"),  # whoever ends us ends the guest
                 "qemu-system-x86_64",
                 "-accel",
                 "tcg,thread=multi",

@@ -5,6 +5,7 @@ guest the same files are collected again and really run.
 """
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -17,13 +18,14 @@ from hw.rig.machine import GuestDied
 GROUPS = {
     "video": bench.Group(memory_mib=2048),
     "serial": bench.Group(
+        needs_kernels=False,
         # A null-modem cable between two 16550s, and a line with nothing at its end.
         qemu=(
             *("-chardev", "socket,id=near,path=cable,server=on,wait=off", "-chardev", "socket,id=far,path=cable"),
             *("-serial", "null", "-device", "pci-serial,chardev=near", "-device", "pci-serial,chardev=far"),
-        )
+        ),
     ),
-    "net": bench.Group(),
+    "net": bench.Group(needs_kernels=False),
 }
 IS_GUEST = "RIG_REPORTS" in os.environ
 _guests = pytest.StashKey[dict[str, bench.GuestTests]]()
@@ -80,7 +82,7 @@ def _reports(item: pytest.Item) -> Iterator[pytest.TestReport]:
             yield report
     except GuestDied as died:
         yield _failed(item, str(died))
-    except beds.BenchError as error:
+    except (beds.BenchError, subprocess.CalledProcessError) as error:
         pytest.exit(f"the bench cannot run here: {error}", returncode=1)
 
 
@@ -93,7 +95,8 @@ def _guest(item: pytest.Item) -> bench.GuestTests:
     guests = item.config.stash.setdefault(_guests, {})
     group = _group(item)
     if group not in guests:
-        bench.compile_kernels()
+        if GROUPS[group].needs_kernels:
+            bench.compile_kernels()
         nodes = [each.nodeid for each in item.session.items if _group(each) == group]
         item.config.stash.setdefault(_seconds, {})[group] = -time.monotonic()
         guests[group] = bench.GuestTests(beds.make(), GROUPS[group], nodes)
