@@ -29,6 +29,13 @@ EXPLAINED = {
         "The IOD has no Frame of Reference module in the standard (see test_standard); dciodvfy demands one, though its"
         " own table calls it optional."
     ),
+    (
+        ANY,
+        "Warning",
+        "method inconsistent with Transfer Syntax - attribute <LossyImageCompressionMethod> = <ISO_10918_1>",
+    ): (
+        "A JPEG of the grabber that is stored losslessly: what the source lost is told in whatever form (C.7.6.1.1.5)."
+    ),
 }
 """What dciodvfy may say of which IOD, and why it stays: the only place where one of its messages is set aside."""
 
@@ -122,10 +129,16 @@ def test_a_broken_object_is_seen(saved):
     assert unexplained(saved(data)) != []
 
 
+def _lossy_source_kept_losslessly():
+    shown = samples.picture(transfer_syntax_uid=samples.HTJ2K, lossy_method="ISO_10918_1", lossy_ratio=8.0)
+    return samples.composed("sc", shown, [samples.encode(frame, samples.HTJ2K) for frame in samples.pixels(shown)])
+
+
 def test_every_explanation_is_needed(saved):
     made = (
         samples.composed("dermoscopic", samples.picture(samples=3)),
         samples.composed("us", samples.picture(), **VARIANTS["an operator of one name"]),
+        _lossy_source_kept_losslessly(),
     )
     said = [_said(saved(data)) for data, _ in made]
     for reason in EXPLAINED:

@@ -6,6 +6,7 @@ import pytest
 from gateway.model import Frame, FrameFormat, Range
 from gateway.pixels import chain, codecs, mjpeg
 from gateway.service import encoding, picture
+from tests.objects.test_dciodvfy import unexplained
 from tests.pixels.test_mjpeg import DHT, SOS, without_tables
 from tests.service.test_recording import (  # noqa: F401  a fixture among them
     BEAT_NS,
@@ -175,3 +176,15 @@ def test_deep_grey_keeps_every_bit_in_every_form(place, fourcc, bits, compressio
     made = chain.build(fmt, profile().chain)
     asked = [made.run(None, each.astype("<u2").view(np.uint8).reshape(-1), None) for each in deep]
     assert np.array_equal(np.stack(seen), np.stack(asked))
+
+
+# ---- as the standard asks ----
+
+
+@pytest.mark.parametrize("compression", ["passthrough", "jpeg", "htj2k"])
+@pytest.mark.parametrize("is_mjpeg", [True, False])
+def test_whatever_the_form_dciodvfy_finds_nothing_unexplained(place, compression, is_mjpeg):  # noqa: F811
+    ring = place.ring([jpeg(n) for n in range(3)], MJPEG) if is_mjpeg else place.ring([yuyv(n) for n in range(3)])
+    made = place.record(ring, profile(compression, rule=RULE))
+    (kept,) = place.spool.instances.of_capture(place.step.exam_id, made.plan.capture.number)
+    assert unexplained(place.spool.blobs.path(kept.blob)) == []
