@@ -115,7 +115,7 @@ def _shot(step: PerformedStep, capture: Capture) -> Shot:
         tone=tone,
         word=word,
         shape=shape,
-        note=words.in_this_language(capture.note),
+        note=words.note(capture.note),
         has_picture=box().spool.thumbnail_path(step.exam_id, capture.number).exists(),
         is_discarded=capture.state is CaptureState.DISCARDED,
         can_discard=is_running and capture.state is CaptureState.HELD,

@@ -133,6 +133,7 @@ PROBLEMS: Final[tuple[str, ...]] = (
     lazy_gettext("the box was restarted since"),
     lazy_gettext("that exam has ended"),
     lazy_gettext("the service that had taken it was stopped"),
+    lazy_gettext("the power failed, or the gateway was stopped"),
     lazy_gettext("connection refused"),
     lazy_gettext("password"),
     lazy_gettext("name"),
@@ -142,6 +143,10 @@ PROBLEMS: Final[tuple[str, ...]] = (
     lazy_gettext("This note"),
     lazy_gettext("This object"),
     lazy_gettext("This press"),
+)
+_NOTE = re.compile(
+    r"(?:It ended early: (?P<early>.+?)\.)?(?: ?Pictures missed: (?P<missed>\d+)\.)?"
+    r"(?: ?This box was too slow for (?P<slow>\d+) of them\.)?"
 )
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
@@ -308,6 +313,29 @@ def together(*sentences: str) -> str:
 def in_this_language(text: str) -> str:
     """Return the translation of a sentence that stands in the source of another room, or the sentence itself."""
     return gettext(text) if text else ""
+
+
+def note(text: str) -> str:
+    """Say what became of a recording, as acquire wrote it beside the capture, in the language of the page."""
+    found = _NOTE.fullmatch(text)
+    if not found:
+        return in_this_language(text)
+    sentences = []
+    if found["early"]:
+        sentences.append(gettext("It ended early: %(why)s", why=_why(found["early"])))
+    if found["missed"]:
+        sentences.append(gettext("Pictures missed: %(number)s.", number=found["missed"]))
+    if found["slow"]:
+        sentences.append(gettext("This box was too slow for %(number)s of them.", number=found["slow"]))
+    return together(*sentences)
+
+
+def _why(reason: str) -> str:
+    """Say the reason itself: an error's own sentence, or one of ours."""
+    for cls in by_code().values():
+        if facts := _facts_in(cls, f"{reason}."):
+            return _trouble(cls, facts).sentence
+    return gettext("%(reason)s.", reason=in_this_language(reason))
 
 
 def _trouble(cls: type[GatewayError], facts: Mapping[str, str]) -> Trouble:

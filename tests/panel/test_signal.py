@@ -80,3 +80,29 @@ def test_health_says_how_often_the_picture_went_and_how_many_were_missed(peopled
     assert "The picture was lost 1 time." in browser.get("/health").text
     peopled.signal(edges={"STREAMING": 1})
     assert "The picture was lost" not in browser.get("/health").text
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "said"),
+    [
+        ("en", "It ended early: HDMI-1 was unplugged.", "It ended early: HDMI-1 was unplugged."),
+        ("fr", "It ended early: HDMI-1 was unplugged.", "HDMI-1"),
+        ("zh", "It ended early: HDMI-1 was unplugged. Pictures missed: 3.", "3"),
+        ("zh", "It ended early: the power failed, or the gateway was stopped.", "。"),
+        ("fr", "Pictures missed: 12. This box was too slow for 4 of them.", "12"),
+    ],
+)
+def test_what_became_of_a_film_is_said_in_the_language_of_the_page(tmp_path, code, text, said):
+    with World(tmp_path, language=code).app.test_request_context():
+        note = words.note(text)
+    assert said in note
+    assert (note == text) is (code == "en")
+    if code != "en":
+        english = ("ended early", "unplugged", "missed", "too slow", "power failed")
+        assert not any(word in note for word in english)
+
+
+def test_a_note_in_other_words_stays_as_it_is(tmp_path):
+    with World(tmp_path, language="fr").app.test_request_context():
+        assert words.note("") == ""
+        assert words.note("Something else happened.") == "Something else happened."
