@@ -22,7 +22,7 @@ from tests.conftest import IS_FULL
 from tests.rig.power import NOTHING, heard
 
 LACKING = ("files", "folders", "frames", "rows")
-SECONDS = {NOTHING: 240 if IS_FULL else 40} | dict.fromkeys(LACKING, 30 if IS_FULL else 15)
+SECONDS = {NOTHING: 240 if IS_FULL else 30} | dict.fromkeys(LACKING, 30 if IS_FULL else 10)
 SEED = int(os.environ.get("GATEWAY_POWER_SEED", "20261124"))
 WORDS = {"exam", "ended", "stored", "still", "cine", "synced", "sent", "received"}
 SILENCE_S = 240
@@ -49,7 +49,7 @@ def recorded(bed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("power")
     disks = [power_disk.make(folder, run) for run in SECONDS]
     told = {run: [] for run in SECONDS}
-    logs = {}
+    logs, overs = {}, []
     with Machine(
         bed,
         _command(),
@@ -60,16 +60,16 @@ def recorded(bed, tmp_path_factory):
     ) as guest:
         for line in guest.lines(SILENCE_S):
             run, *words = heard(line) or [""]
-            if run not in told or not words:
+            if run not in told or run in overs or not words:
                 continue
             if run not in logs:
                 logs[run] = power.Log(folder / f"{run}.log")
             told[run].append([logs[run].position(), *words])
-            if words == ["over"] and run == list(SECONDS)[-1]:
+            if words == ["over"]:
+                overs.append(run)
+            if overs == list(SECONDS):
                 break  # the plug is pulled
-        for run, words in told.items():
-            assert words, "\n".join([f"the gateway never worked in the run {run}", *guest.console[-80:]])
-            assert words[-1][1] == "over", "\n".join(guest.console[-80:])
+        assert overs == list(SECONDS), "\n".join(guest.console[-80:])
     (folder / "told.json").write_text(json.dumps(told), encoding="utf-8")
     yield folder
     for path in folder.glob("*"):
@@ -110,11 +110,17 @@ def test_the_whole_gateway_was_at_work(recorded):
 
 
 def test_nothing_that_was_acknowledged_is_missing_or_torn_after_any_cut(recorded, campaign):
-    _, wrong = looked_at(recorded, NOTHING, campaign(200, 4000))
+    _, wrong = looked_at(recorded, NOTHING, campaign(300, 6000))
     assert not wrong, "\n".join(wrong[:40])
 
 
-@pytest.mark.parametrize("sync", LACKING)
-def test_a_sync_that_is_taken_out_is_found_out(recorded, campaign, sync):
-    lost, _ = looked_at(recorded, sync, campaign(30, 300))
+@pytest.mark.parametrize("sync", ["files", "frames", "rows"])
+def test_a_sync_that_is_taken_out_loses_what_was_acknowledged(recorded, campaign, sync):
+    lost, _ = looked_at(recorded, sync, campaign(40, 600))
     assert lost, f"the gateway works without syncing its {sync}, or this test sees nothing"
+
+
+def test_without_the_sync_of_a_folder_there_are_rows_whose_file_has_lost_its_name(recorded, campaign):
+    """Ext4 hides most of it: whoever syncs a file that has grown commits everybody's names too."""
+    _, wrong = looked_at(recorded, "folders", campaign(250, 4000))
+    assert any("lost their file" in each or "is torn" in each for each in wrong), wrong
