@@ -125,7 +125,7 @@ def measure(bench: Bench, mode: str, seconds: float) -> dict[str, object]:
     is_on_demand = seconds > ON_DEMAND_S
     cycles = max(1, round(seconds / CYCLE_S)) if is_on_demand else 1
     recorded_s = RECORDED_S if is_on_demand else seconds
-    said: dict[str, float] = dict.fromkeys(("frames", "bytes", "overrun", "quick", "closing_s"), 0.0)
+    said: dict[str, float] = dict.fromkeys(("frames", "bytes", "missed", "quick", "closing_s"), 0.0)
     began, cpu = time.monotonic(), time.process_time()
     busy = thread_s(bench.threads["watch"]), thread_s(bench.threads["preview"])
     before = bench.acquire._source.frames
@@ -168,7 +168,7 @@ def record(bench: Bench, seconds: float, said: dict[str, float]) -> None:
     said["frames"] += sum(each.frame_count for each in made)
     said["bytes"] += sum(each.size_bytes for each in made)
     note = bench.spool.captures.get(bench.step.exam_id, number).note
-    said["overrun"] += missed(note)
+    said["missed"] += missed(note)
     said["quick"] += bench.take_quick()
     bench.remove(number)
 

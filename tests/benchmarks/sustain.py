@@ -40,7 +40,7 @@ def measure(mode: str, sigma: float, seconds: float) -> dict[str, float]:
 
 def _row(mode: str, source: str, said: dict[str, float]) -> dict[str, object]:
     asked = said["rate"] * said["recorded_s"]
-    sustained, lost = said["frames"] / said["recorded_s"], said["overrun"] + said["dropped"]
+    sustained, lost = said["frames"] / said["recorded_s"], max(said["missed"], said["dropped"])
     share = min(1.0, said["frames"] / asked)
     quick = (
         f", {100 * said['quick'] / max(1, said['frames']):.0f} % of them JPEG XL until closing" if said["quick"] else ""
