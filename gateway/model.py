@@ -331,6 +331,17 @@ class Capture(Struct, frozen=True, kw_only=True):
     """What a person should know: "3 frames were missed", "ended early: the picture was lost"."""
 
 
+class MeasurementKind(StrEnum):
+    """What was measured of an eye or of spectacles: each has an object of its own (PS3.3 A.60)."""
+
+    LENSOMETRY = "lensometry"
+    AUTOREFRACTION = "autorefraction"
+    KERATOMETRY = "keratometry"
+    SUBJECTIVE = "subjective refraction"
+    FINAL = "final prescription"
+    """A subjective refraction too: the one that was decided on."""
+
+
 class Observation(Struct, frozen=True, kw_only=True):
     """One value an instrument stated, with the bytes it came from."""
 
@@ -343,6 +354,10 @@ class Observation(Struct, frozen=True, kw_only=True):
     received_ns: int = 0
     doubts: tuple[str, ...] = ()
     """Why the value may be wrong, in words: it is kept, marked and shown."""
+    laterality: Literal["", "R", "L", "B"] = ""
+    """Of which eye (or side): right, left, both; empty where that means nothing, or was not stated."""
+    part_of: MeasurementKind | None = None
+    """The measurement of an eye or a lens that it is a part of; None: it stands by itself."""
 
 
 # ---- what the box holds and owes ----

@@ -201,8 +201,9 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """As in a modality."""
     confirm: tuple[str, ...] = ()
     """As in a modality."""
-    kind: Literal["plain_line"]
-    """The dialect: plain_line reads printed lines by regular expressions."""
+    kind: Literal["plain_line", "nidek"]
+    """The dialect: plain_line reads printed lines by regular expressions; nidek, what NIDEK refractors, autorefractors, lensmeters and
+    tonometers send."""
     cable: str = ""
     """Name of a file in hw/cables/ (without .toml): what goes between the box and the instrument."""
     equipment: Equipment = Equipment()
@@ -216,7 +217,15 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A line that ends one set of readings; empty: only a pause ends it."""
     idle_ends_record_ms: int = 500
     """A pause this long ends a set of readings."""
-    reading: tuple[Reading, ...]
+    reading: tuple[Reading, ...] = ()
+    """Of plain_line, at least one."""
+    checksum: Literal["none", "optional", "required"] = "none"
+    """Of nidek: whether the four digits behind a message are looked at. A wrong one is never accepted; with required, a missing one
+    neither."""
+    clear_to_send: str = ""
+    """Of nidek: the code of the command that answers an instrument that asks to send ("CLM"); empty: it sends unasked."""
+    reprint_minutes: int = 0
+    """The same message once more within so many minutes, in the same exam, is a reprint and makes no second object; 0: it is not."""
 
 
 class Wire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -482,10 +491,21 @@ def _of_instrument(found: InstrumentProfile) -> Iterator[str]:
         yield f'encoding: Python knows none called "{found.encoding}"'
     if not found.terminator:
         yield "terminator is empty: name the characters that end a line"
-    if not found.reading:
+    if found.kind == "plain_line" and not found.reading:
         yield "it has no [[reading]]: nothing would ever be read"
+    if found.kind == "nidek":
+        yield from _of_nidek(found)
     for number, reading in enumerate(found.reading, start=1):
         yield from (f"reading {number}: {problem}" for problem in _of_reading(reading))
+
+
+def _of_nidek(found: InstrumentProfile) -> Iterator[str]:
+    if found.reading:
+        yield 'kind = "nidek" knows what it reads: [[reading]] is for plain_line'
+    if found.clear_to_send and not re.fullmatch(r"C[A-Z0-9]{2}", found.clear_to_send, re.ASCII):
+        yield f'clear_to_send is a C and two letters, as in "CLM", and not "{found.clear_to_send}"'
+    if found.reprint_minutes < 0:
+        yield "reprint_minutes is 0 or more"
 
 
 def _of_reading(reading: Reading) -> Iterator[str]:

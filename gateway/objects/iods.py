@@ -5,15 +5,15 @@ The composer, the header's revision and the conformance statement all read the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
 from msgspec import Struct
 from pydicom.dataset import Dataset
 
 from gateway.errors import ObjectInvalid
-from gateway.model import Picture
-from gateway.objects import modules, pictures, regions, visible
+from gateway.model import Observation, Picture
+from gateway.objects import eye, modules, pictures, regions, visible
 from gateway.objects.attributes import merged
 from gateway.objects.words import Words
 
@@ -26,6 +26,7 @@ class Iod(Struct, frozen=True, kw_only=True):
     of_words: tuple[Callable[[Words], Dataset], ...]
     of_picture: tuple[Callable[[Picture], Dataset], ...] = ()
     of_both: tuple[Callable[[Words, Picture], Dataset], ...] = ()
+    of_readings: tuple[Callable[[Words, Sequence[Observation]], Dataset], ...] = ()
 
 
 _SUBJECT = (modules.patient, modules.general_study, modules.patient_study)
@@ -143,6 +144,32 @@ KEY_OBJECT_SELECTION = Iod(
     of_words=(*_SUBJECT, modules.key_object_document_series, modules.general_equipment),
 )
 
+_EYE = (*_SUBJECT, eye.general_series, modules.general_equipment, eye.enhanced_general_equipment)
+LENSOMETRY = Iod(
+    name="Lensometry Measurements",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.78.1",
+    of_words=(*_EYE, eye.lensometry_measurements_series),
+    of_readings=(eye.general_ophthalmic_refractive_measurements, eye.lensometry_measurements),
+)
+AUTOREFRACTION = Iod(
+    name="Autorefraction Measurements",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.78.2",
+    of_words=(*_EYE, eye.autorefraction_measurements_series),
+    of_readings=(eye.general_ophthalmic_refractive_measurements, eye.autorefraction_measurements),
+)
+KERATOMETRY = Iod(
+    name="Keratometry Measurements",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.78.3",
+    of_words=(*_EYE, eye.keratometry_measurements_series),
+    of_readings=(eye.general_ophthalmic_refractive_measurements, eye.keratometry_measurements),
+)
+SUBJECTIVE_REFRACTION = Iod(
+    name="Subjective Refraction Measurements",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.78.4",
+    of_words=(*_EYE, eye.subjective_refraction_measurements_series),
+    of_readings=(eye.general_ophthalmic_refractive_measurements, eye.subjective_refraction_measurements),
+)
+
 STILLS = MappingProxyType(
     {
         "us": US_IMAGE,
@@ -174,6 +201,10 @@ ALL = (
     VIDEO_PHOTOGRAPHIC,
     COMPREHENSIVE_SR,
     KEY_OBJECT_SELECTION,
+    LENSOMETRY,
+    AUTOREFRACTION,
+    KERATOMETRY,
+    SUBJECTIVE_REFRACTION,
 )
 
 

@@ -122,6 +122,6 @@ def _description(words: Words, why: Reason) -> str:
 
 
 def _reference(instance: Instance) -> Dataset:
-    """A picture is an IMAGE; a measurement report a COMPOSITE."""
-    value_type = "COMPOSITE" if instance.kind == "sr" else "IMAGE"
+    """A picture is an IMAGE; measurements and their report are a COMPOSITE."""
+    value_type = "IMAGE" if instance.kind in {"image", "cine"} else "COMPOSITE"
     return content.reference(value_type, instance.sop_class_uid, instance.sop_instance_uid)

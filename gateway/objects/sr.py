@@ -25,6 +25,13 @@ COMMENT = Code("121106", "DCM", "Comment")
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 """Procedure reported, when the worklist gave no code (CID 100)."""
 
+LATERALITY = Code("272741003", "SCT", "Laterality")
+SIDES = {
+    "R": Code("24028007", "SCT", "Right"),
+    "L": Code("7771000", "SCT", "Left"),
+    "B": Code("51440002", "SCT", "Right and left"),
+}
+
 
 def write(sink: Sink, words: Words, observations: Sequence[Observation]) -> Written:
     """Write one measurement report (1.2.840.10008.5.1.4.1.1.88.33), Explicit VR Little Endian.
@@ -142,9 +149,19 @@ def _observation(words: Words, observation: Observation, at: datetime) -> Datase
     )
     item.update(dataset(ObservationDateTime=words_.dt(words, at)))
     comments = [*observation.doubts, *_lost(observation, number)]
-    if comments:
-        item.update(dataset(ContentSequence=[content.text("HAS PROPERTIES", COMMENT, comment) for comment in comments]))
+    below = [
+        *_laterality(observation),
+        *(content.text("HAS PROPERTIES", COMMENT, comment) for comment in comments),
+    ]
+    if below:
+        item.update(dataset(ContentSequence=below))
     return item
+
+
+def _laterality(observation: Observation) -> list[Dataset]:
+    """CID 244: of which eye or side, where it was stated."""
+    side = SIDES.get(observation.laterality)
+    return [] if side is None else [content.coded("HAS CONCEPT MOD", LATERALITY, side)]
 
 
 def _number(observation: Observation) -> Decimal | None:

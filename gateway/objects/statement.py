@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec.structs import replace
 from pydicom.dataset import Dataset
 
-from gateway import uids
+from gateway import codes, uids
 from gateway.clock import BUILT_AT
 from gateway.config import Station
 from gateway.model import (
@@ -121,6 +121,8 @@ def _of(iod: Iod) -> Iterator[Module]:
         yield _title(of_picture), of_picture(shown), of_picture(bare)
     for of_both in iod.of_both:
         yield _title(of_both), of_both(full, shown), of_both(scant, bare)
+    for of_readings in iod.of_readings:
+        yield _title(of_readings), of_readings(full, _EYES), of_readings(scant, _EYES[:1])
     if iod is iods.COMPREHENSIVE_SR:
         yield _title(sr.sr_document_general), sr.sr_document_general(full), sr.sr_document_general(scant)
         content = sr.sr_document_content
@@ -190,6 +192,27 @@ _SCANT = PerformedStep(
     boot_id="boot",
 )
 _READINGS = (Observation(concept=_CODE, value="1", unit=Code("1", "UCUM", "no units")),)
+_EYES = tuple(
+    Observation(concept=concept, value=value, unit=codes.DIOPTRE, laterality=side)  # type: ignore[arg-type]
+    for side in ("R", "L", "")
+    for concept, value in (
+        (codes.SPHERE, "-1.25"),
+        (codes.CYLINDER, "-0.75"),
+        (codes.AXIS, "120"),
+        (codes.ADD, "2.00"),
+        (codes.HORIZONTAL_PRISM, "0.25"),
+        (codes.HORIZONTAL_BASE, "IN"),
+        (codes.VERTICAL_PRISM, "0.50"),
+        (codes.VERTICAL_BASE, "UP"),
+        (codes.RADIUS_1, "7.86"),
+        (codes.RADIUS_2, "7.53"),
+        (codes.MERIDIAN_1, "175"),
+        (codes.VERTEX_DISTANCE, "12.00"),
+    )
+) + tuple(
+    Observation(concept=concept, value="64.0", unit=codes.MILLIMETRE, laterality="B")
+    for concept in (codes.DISTANCE_PD, codes.NEAR_PD)
+)
 _REJECTED = (
     Instance(
         sop_instance_uid="2.25.2",

@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from pydicom.pixels.decoders.rle import _rle_decode_frame as rle_decode_frame
 from pydicom.pixels.encoders import RLELosslessEncoder
 
-from gateway import uids
+from gateway import codes, uids
 from gateway.config import Station
 from gateway.model import (
     Code,
     Equipment,
     Instance,
+    MeasurementKind,
     Observation,
     Patient,
     PerformedStep,
@@ -26,7 +27,7 @@ from gateway.model import (
     ScheduledStep,
     StepStatus,
 )
-from gateway.objects import image, note, sr, video
+from gateway.objects import image, note, refraction, sr, video
 from gateway.objects.words import Words
 from gateway.profile import ObjectKind
 
@@ -183,6 +184,69 @@ def report(observations=READINGS, **changes):
     return sink, sr.write(sink, made, observations)
 
 
+def eyes(part_of, *values):
+    """Observations of both eyes: (concept, right, left)."""
+    return tuple(
+        Observation(
+            concept=concept,
+            value=value,
+            unit=None if concept.meaning.endswith("Base") else codes.DIOPTRE,
+            laterality=side,
+            part_of=part_of,
+            received_ns=5_000_000_000,
+        )
+        for concept, right, left in values
+        for side, value in (("R", right), ("L", left))
+    )
+
+
+SCA = ((codes.SPHERE, "-1.25", "-2.00"), (codes.CYLINDER, "-0.75", "0.00"), (codes.AXIS, "120", "0"))
+PRISM = (
+    (codes.HORIZONTAL_PRISM, "2.50", "1.25"),
+    (codes.HORIZONTAL_BASE, "IN", "OUT"),
+    (codes.VERTICAL_PRISM, "2.00", "2.00"),
+    (codes.VERTICAL_BASE, "DOWN", "UP"),
+)
+DISTANCE = Observation(
+    concept=codes.DISTANCE_PD,
+    value="64.0",
+    unit=codes.MILLIMETRE,
+    laterality="B",
+    part_of=MeasurementKind.AUTOREFRACTION,
+)
+EYES = {
+    "lensometry": eyes(MeasurementKind.LENSOMETRY, *SCA, (codes.ADD, "2.00", "2.25"), *PRISM),
+    "autorefraction": (
+        *eyes(MeasurementKind.AUTOREFRACTION, *SCA, (codes.VERTEX_DISTANCE, "12.00", "12.00")),
+        DISTANCE,
+    ),
+    "keratometry": eyes(
+        MeasurementKind.KERATOMETRY,
+        (codes.RADIUS_1, "7.86", "7.95"),
+        (codes.RADIUS_2, "7.53", "7.71"),
+        (codes.MERIDIAN_1, "175", "176"),
+    ),
+    "single-lens": tuple(
+        replace(one, laterality="")
+        for one in eyes(
+            MeasurementKind.LENSOMETRY, *SCA, (codes.ADD, "1.75", "1.75"), (codes.SECOND_ADD, "3.00", "3.00")
+        )
+        if one.laterality == "R"
+    ),
+    "final-prescription": eyes(MeasurementKind.FINAL, *SCA, (codes.ADD, "2.00", "2.25"), *PRISM),
+}
+
+
+def measured(observations, **changes):
+    """The bytes of a measurement object of PS3.3 A.60, and what was written."""
+    sink = io.BytesIO()
+    made = words(
+        sop_instance_uid=uids.instance(EXAM, "ar", 2, 0), series_instance_uid=uids.series(EXAM, "ar"), **changes
+    )
+    written = refraction.write(sink, made, observations)
+    return sink.getvalue(), written
+
+
 def rejected(kind, number, sop_class_uid):
     """The row of an object that was discarded after it had left."""
     return Instance(
@@ -277,6 +341,8 @@ def every_object():
             yield f"{kind}-video", video_of(kind, mp4)[0]
     yield "sr", report()[0].getvalue()
     yield "note", rejection()[0]
+    for name, observations in EYES.items():
+        yield name, measured(observations)[0]
 
 
 def decode(data, syntax, rows, columns, samples, bits, signed, /, *, photometric):

@@ -12,7 +12,7 @@ from tests.objects import samples
 
 GOLDEN = Path(__file__).parent / "golden"
 VIDEOS = {f"{kind}-video": kind for kind in samples.VIDEOS}
-NAMES = [*samples.KINDS, *VIDEOS, "sr", "note", "emergency", "lossy-irregular"]
+NAMES = [*samples.KINDS, *VIDEOS, *samples.EYES, "sr", "note", "emergency", "lossy-irregular"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -32,6 +32,8 @@ def test_no_golden_object_is_left_over():
 def _object(name, folder):
     if name in VIDEOS:
         return samples.video_of(VIDEOS[name], samples.stream(folder))[0]
+    if name in samples.EYES:
+        return samples.measured(samples.EYES[name])[0]
     if name == "sr":
         return samples.report()[0].getvalue()
     if name == "note":

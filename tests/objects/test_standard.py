@@ -46,10 +46,14 @@ def test_no_attribute_is_foreign_to_its_iod(read, name, data):
     assert [path for path in _paths(ds) if path not in known and "ContentSequence" not in path] == [], name
 
 
-@pytest.mark.parametrize("iod", [iod for iod in iods.ALL if iod.of_picture], ids=lambda iod: iod.name)
+@pytest.mark.parametrize(
+    "iod", [iod for iod in iods.ALL if iod.of_picture or iod.of_readings], ids=lambda iod: iod.name
+)
 def test_an_iod_has_every_module_that_is_mandatory_and_none_that_is_foreign(iod):
     key = IODS[iod.sop_class_uid]
-    ours = {module.__name__.replace("_", "-") for module in (*iod.of_words, *iod.of_picture, *iod.of_both)}
+    ours = {
+        module.__name__.replace("_", "-") for module in (*iod.of_words, *iod.of_picture, *iod.of_both, *iod.of_readings)
+    }
     ours.add("sop-common")
     allowed = {module["key"] for module in MODULES[key]}
     mandatory = {module["key"] for module in MODULES[key] if module["usage"] == "M"}
@@ -74,6 +78,10 @@ def test_the_sop_classes_are_those_of_the_standard():
         "video-photographic-image",
         "comprehensive-sr",
         "key-object-selection-document",
+        "lensometry-measurements",
+        "autorefraction-measurements",
+        "keratometry-measurements",
+        "subjective-refraction-measurements",
     ]
 
 

@@ -1,0 +1,46 @@
+"""What the readings of an eye mean, as codes: the words that dialects state and objects understand.
+
+Where a published scheme has no code known to us, the keyword of the DICOM attribute is the code, in the private scheme
+99GATEWAY (PS3.16 8.2: private designators begin with 99). DCM and SCT as in PS3.16 TID 2020 to 2024 and annex D; units in UCUM.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.model import Code
+
+SPHERE: Final = Code("251795007", "SCT", "Power of sphere")
+CYLINDER: Final = Code("251797004", "SCT", "Power of cylinder")
+AXIS: Final = Code("251799001", "SCT", "Axis of cylinder")
+ADD: Final = Code("AddPower", "99GATEWAY", "Addition")
+SECOND_ADD: Final = Code("SecondAddPower", "99GATEWAY", "Second addition")
+NEAR_SPHERE: Final = Code("NearSpherePower", "99GATEWAY", "Power of sphere for near vision")
+SECOND_NEAR_SPHERE: Final = Code("SecondNearSpherePower", "99GATEWAY", "Second power of sphere for near vision")
+HORIZONTAL_PRISM: Final = Code("111675", "DCM", "Horizontal Prism Power")
+HORIZONTAL_BASE: Final = Code("111676", "DCM", "Horizontal Prism Base")
+VERTICAL_PRISM: Final = Code("111677", "DCM", "Vertical Prism Power")
+VERTICAL_BASE: Final = Code("111678", "DCM", "Vertical Prism Base")
+DISTANCE_PD: Final = Code("111679", "DCM", "Distance Pupillary Distance")
+NEAR_PD: Final = Code("111680", "DCM", "Near Pupillary Distance")
+VERTEX_DISTANCE: Final = Code("VertexDistance", "99GATEWAY", "Vertex distance")
+
+RADIUS_1: Final = Code("RadiusOfCurvature1", "99GATEWAY", "Radius of curvature of the first meridian")
+RADIUS_2: Final = Code("RadiusOfCurvature2", "99GATEWAY", "Radius of curvature of the second meridian")
+POWER_1: Final = Code("KeratometricPower1", "99GATEWAY", "Keratometric power of the first meridian")
+POWER_2: Final = Code("KeratometricPower2", "99GATEWAY", "Keratometric power of the second meridian")
+MERIDIAN_1: Final = Code("KeratometricAxis1", "99GATEWAY", "Axis of the first meridian")
+
+PRESSURE: Final = Code("56844-4", "LN", "Intraocular pressure of Eye")
+HABITUAL_ACUITY: Final = Code("111686", "DCM", "Habitual Visual Acuity")
+AUTOREFRACTION_ACUITY: Final = Code("111685", "DCM", "Autorefraction Visual Acuity")
+PRESCRIPTION_ACUITY: Final = Code("111687", "DCM", "Prescription Visual Acuity")
+UNCORRECTED_ACUITY: Final = Code("420050001", "SCT", "Uncorrected Visual Acuity")
+
+DIOPTRE: Final = Code("[diop]", "UCUM", "dioptre")
+PRISM_DIOPTRE: Final = Code("[p'diop]", "UCUM", "prism dioptre")
+DEGREE: Final = Code("deg", "UCUM", "degree")
+MILLIMETRE: Final = Code("mm", "UCUM", "mm")
+MMHG: Final = Code("mm[Hg]", "UCUM", "mmHg")
+KILOPASCAL: Final = Code("kPa", "UCUM", "kPa")
+NO_UNITS: Final = Code("1", "UCUM", "no units")

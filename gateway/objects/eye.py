@@ -1,0 +1,294 @@
+"""Observations of an eye or of spectacles to the modules that hold them: one function a module, named as in PS3.3.
+
+A value is written as it was stated; an eye without a sphere, or a cornea without both meridians, has no item. Of a cornea
+the standard asks both radius and power: the one that was not stated is computed with the keratometric index 1.3375, and a
+note says so. PS3.3 C.8.25.2 (General Ophthalmic Refractive Measurements) and the modules of A.60.2 to A.60.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+
+from pydicom.dataset import Dataset
+
+from gateway import codes
+from gateway.model import Code, Observation
+from gateway.objects import modules
+from gateway.objects import words as words_
+from gateway.objects.attributes import dataset
+from gateway.objects.words import Words
+
+INDEX = Decimal("337.5")
+"""Power in dioptres times radius in millimetres, for the keratometric index 1.3375."""
+UNKNOWN = "UNKNOWN"
+"""What stands for a name or number of the instrument that nobody told the gateway: the standard wants a value there."""
+
+Readings = Sequence[Observation]
+
+
+class Eye:
+    """What was observed of one eye (or lens): the last value of each concept."""
+
+    def __init__(self, readings: Readings, laterality: str) -> None:
+        """`laterality`: R, L, or empty for a lens of neither."""
+        self._values = {one.concept: one.value for one in readings if one.laterality == laterality}
+
+    def number(self, concept: Code) -> Decimal | None:
+        """Return a value; None when there is none, or what was stated is no number."""
+        return number(self._values.get(concept, ""))
+
+    def text(self, concept: Code) -> str:
+        """Return a value as text; empty when there is none."""
+        return self._values.get(concept, "")
+
+
+def number(stated: str) -> Decimal | None:
+    """Return a finite decimal number; None for anything else."""
+    try:
+        found = Decimal(stated)
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and abs(found.adjusted()) < 300 else None
+
+
+def general_series(words: Words) -> Dataset:
+    """C.7.3.1: without Laterality, as MeasurementLaterality says it."""
+    ds = modules.general_series(words)
+    if "Laterality" in ds:
+        del ds.Laterality
+    return ds
+
+
+def enhanced_general_equipment(words: Words) -> Dataset:
+    """C.7.5.2: all of it must have a value."""
+    equipment = words.equipment
+    return dataset(
+        Manufacturer=equipment.manufacturer or UNKNOWN,
+        ManufacturerModelName=equipment.model_name or UNKNOWN,
+        DeviceSerialNumber=equipment.serial_number or UNKNOWN,
+        SoftwareVersions=equipment.software_versions or UNKNOWN,
+    )
+
+
+def lensometry_measurements_series(_words: Words) -> Dataset:
+    """C.8.25.3."""
+    return dataset(Modality="LEN")
+
+
+def autorefraction_measurements_series(_words: Words) -> Dataset:
+    """C.8.25.5."""
+    return dataset(Modality="AR")
+
+
+def keratometry_measurements_series(_words: Words) -> Dataset:
+    """C.8.25.7."""
+    return dataset(Modality="KER")
+
+
+def subjective_refraction_measurements_series(_words: Words) -> Dataset:
+    """C.8.25.9."""
+    return dataset(Modality="SRF")
+
+
+def general_ophthalmic_refractive_measurements(words: Words, readings: Readings) -> Dataset:
+    """C.8.25.2: when, of which eyes, and why a value may be wrong."""
+    sides = {one.laterality for one in readings if one.laterality}
+    side = "B" if {"R", "L"} <= sides or "B" in sides else next(iter(sides), None)
+    return dataset(
+        ContentDate=words_.da(words, words.captured_at),
+        ContentTime=words_.tm(words, words.captured_at),
+        InstanceNumber=words.instance_number,
+        MeasurementLaterality=side,
+        Laterality="" if side is None else None,
+        ImageComments="\r\n".join((*notes(readings), *modules.comments(words))) or None,
+    )
+
+
+def lensometry_measurements(_words: Words, readings: Readings) -> Dataset:
+    """C.8.25.4: the lenses of spectacles."""
+    return dataset(
+        LensDescription="",
+        RightLensSequence=_item(readings, "R", _lens),
+        LeftLensSequence=_item(readings, "L", _lens),
+        UnspecifiedLateralityLensSequence=_item(readings, "", _lens),
+    )
+
+
+def autorefraction_measurements(_words: Words, readings: Readings) -> Dataset:
+    """C.8.25.6."""
+    return dataset(
+        AutorefractionRightEyeSequence=_item(readings, "R", _refraction),
+        AutorefractionLeftEyeSequence=_item(readings, "L", _refraction),
+        **_distances(readings),
+    )
+
+
+def keratometry_measurements(_words: Words, readings: Readings) -> Dataset:
+    """C.8.25.8: both meridians of each cornea."""
+    return dataset(
+        KeratometryRightEyeSequence=_item(readings, "R", _cornea),
+        KeratometryLeftEyeSequence=_item(readings, "L", _cornea),
+    )
+
+
+def subjective_refraction_measurements(_words: Words, readings: Readings) -> Dataset:
+    """C.8.25.10."""
+    return dataset(
+        SubjectiveRefractionRightEyeSequence=_item(readings, "R", _prescription),
+        SubjectiveRefractionLeftEyeSequence=_item(readings, "L", _prescription),
+        **_distances(readings),
+    )
+
+
+def notes(readings: Readings) -> Iterator[str]:
+    """Yield, as sentences, what the attributes do not say: doubts, what was computed, and what has no attribute."""
+    for one in readings:
+        what = f"{_SIDES[one.laterality]}{one.concept.meaning}"
+        yield from (f"{what}, {one.value}: {doubt}." for doubt in one.doubts)
+        if one.concept not in _HELD:
+            yield f"{what}: {one.value}."
+        elif one.unit is not None and number(one.value) is None:
+            yield f"{what}: the instrument stated {one.value!r}, which is no number."
+    for side in ("R", "L", ""):
+        yield from _derived(Eye(readings, side), _SIDES[side])
+
+
+def has_any(readings: Readings, module: Callable[[Words, Readings], Dataset]) -> bool:
+    """Say whether these values are enough for an item of at least one eye in that module."""
+    content = _CONTENT.get(module)
+    return content is not None and any(content(Eye(readings, side)) is not None for side in ("R", "L", ""))
+
+
+_SIDES = {"R": "Right: ", "L": "Left: ", "B": "Both: ", "": ""}
+_HELD = frozenset(
+    {
+        *(codes.SPHERE, codes.CYLINDER, codes.AXIS, codes.ADD, codes.SECOND_ADD, codes.DISTANCE_PD, codes.NEAR_PD),
+        *(codes.HORIZONTAL_PRISM, codes.HORIZONTAL_BASE, codes.VERTICAL_PRISM, codes.VERTICAL_BASE),
+        *(codes.RADIUS_1, codes.RADIUS_2, codes.POWER_1, codes.POWER_2, codes.MERIDIAN_1),
+    }
+)
+"""Concepts that have an attribute. VertexDistance (0022,000F) has one too, younger than dciodvfy, which calls it an error: a note says it."""
+
+
+def _derived(eye: Eye, side: str) -> Iterator[str]:
+    """Say what was computed or chosen rather than stated."""
+    radii = eye.number(codes.RADIUS_1), eye.number(codes.RADIUS_2)
+    powers = eye.number(codes.POWER_1), eye.number(codes.POWER_2)
+    if all(radii) and not all(powers):
+        yield f"{side}the keratometric powers were computed from the radii with the index 1.3375."
+    if all(powers) and not all(radii):
+        yield f"{side}the radii were computed from the keratometric powers with the index 1.3375."
+    add, second = eye.number(codes.ADD), eye.number(codes.SECOND_ADD)
+    if add is not None and second is not None:
+        yield f"{side}two additions were stated, {add} and {second}: the greater is the near one."
+
+
+def _item(readings: Readings, side: str, content: Callable[[Eye], Dataset | None]) -> list[Dataset] | None:
+    item = content(Eye(readings, side))
+    return None if item is None else [item]
+
+
+def _distances(readings: Readings) -> dict[str, float | None]:
+    both = Eye(readings, "B")
+    return {
+        "DistancePupillaryDistance": _float(both.number(codes.DISTANCE_PD)),
+        "NearPupillaryDistance": _float(both.number(codes.NEAR_PD)),
+    }
+
+
+def _refraction(eye: Eye) -> Dataset | None:
+    """Sphere, and cylinder with axis where there is one."""
+    sphere, cylinder, axis = eye.number(codes.SPHERE), eye.number(codes.CYLINDER), eye.number(codes.AXIS)
+    if sphere is None:
+        return None
+    return dataset(
+        SpherePower=float(sphere),
+        CylinderSequence=dataset(CylinderAxis=float(axis), CylinderPower=float(cylinder))
+        if cylinder and axis is not None
+        else None,
+    )
+
+
+def _lens(eye: Eye) -> Dataset | None:
+    """Sphere, cylinder, prism, additions."""
+    ds = _refraction(eye)
+    if ds is None:
+        return None
+    near, intermediate = _additions(eye)
+    ds.update(
+        dataset(
+            PrismSequence=_prism(eye),
+            AddNearSequence=None if near is None else dataset(AddPower=float(near)),
+            AddIntermediateSequence=None if intermediate is None else dataset(AddPower=float(intermediate)),
+        )
+    )
+    return ds
+
+
+_prescription = _lens
+
+
+def _additions(eye: Eye) -> tuple[Decimal | None, Decimal | None]:
+    """The near one, and the intermediate one of a trifocal lens, which is the weaker of both."""
+    add, second = eye.number(codes.ADD), eye.number(codes.SECOND_ADD)
+    if add is None or second is None:
+        return (second if add is None else add), None
+    return max(add, second), min(add, second)
+
+
+def _prism(eye: Eye) -> Dataset | None:
+    """Both directions, or nothing: the standard wants four values."""
+    across, upright = eye.number(codes.HORIZONTAL_PRISM), eye.number(codes.VERTICAL_PRISM)
+    if across is None or upright is None or not (across or upright):
+        return None
+    return dataset(
+        HorizontalPrismPower=float(across),
+        HorizontalPrismBase=eye.text(codes.HORIZONTAL_BASE),
+        VerticalPrismPower=float(upright),
+        VerticalPrismBase=eye.text(codes.VERTICAL_BASE),
+    )
+
+
+def _cornea(eye: Eye) -> Dataset | None:
+    """The meridian of the greater radius is the flat one; the other stands at a right angle to it."""
+    first = _meridian(eye, codes.RADIUS_1, codes.POWER_1)
+    second = _meridian(eye, codes.RADIUS_2, codes.POWER_2)
+    axis = eye.number(codes.MERIDIAN_1)
+    if first is None or second is None or axis is None:
+        return None
+    axes = int(axis), int(axis + 90 if axis <= 90 else axis - 90)
+    flat, steep = (first, axes[0]), (second, axes[1])
+    if first[0] < second[0]:
+        flat, steep = steep, flat
+    return dataset(SteepKeratometricAxisSequence=_curve(*steep), FlatKeratometricAxisSequence=_curve(*flat))
+
+
+def _meridian(eye: Eye, radius_concept: Code, power_concept: Code) -> tuple[Decimal, Decimal] | None:
+    """Radius in mm and power in dioptres, one of them computed where it was not stated."""
+    radius, power = eye.number(radius_concept), eye.number(power_concept)
+    if not radius and not power:
+        return None
+    if not power:
+        power = (INDEX / radius).quantize(Decimal("0.01")) if radius else None
+    if not radius:
+        radius = (INDEX / power).quantize(Decimal("0.01")) if power else None
+    return None if radius is None or power is None else (radius, power)
+
+
+def _curve(meridian: tuple[Decimal, Decimal], axis: int) -> Dataset:
+    radius, power = meridian
+    return dataset(RadiusOfCurvature=float(radius), KeratometricPower=float(power), KeratometricAxis=axis)
+
+
+def _float(found: Decimal | None) -> float | None:
+    return None if found is None else float(found)
+
+
+_CONTENT: dict[Callable[[Words, Readings], Dataset], Callable[[Eye], Dataset | None]] = {
+    lensometry_measurements: _lens,
+    autorefraction_measurements: _refraction,
+    keratometry_measurements: _cornea,
+    subjective_refraction_measurements: _prescription,
+}
+"""What one item of each module is made of."""

@@ -1,0 +1,95 @@
+"""Observations of an eye or of spectacles to the measurement objects of PS3.3 A.60: one for each thing that was measured.
+
+`objects_of` says which objects a set of readings becomes: each measurement with at least one whole eye its own object, all
+else a report (`sr`). PS3.3 A.60.2 Lensometry, A.60.3 Autorefraction, A.60.4 Keratometry, A.60.5 Subjective Refraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from msgspec import structs
+from pydicom.dataset import Dataset
+
+from gateway.errors import ObjectInvalid
+from gateway.model import MeasurementKind, Observation
+from gateway.objects import encode, eye, iods, modules
+from gateway.objects.attributes import merged
+from gateway.objects.iods import Iod
+from gateway.objects.words import Sink, Words, Written, check_times
+from gateway.profile import READINGS, ObjectKind
+
+KINDS: Final = MappingProxyType(
+    {
+        MeasurementKind.LENSOMETRY: (iods.LENSOMETRY, ObjectKind(modality="LEN", series_description="Lensometry")),
+        MeasurementKind.AUTOREFRACTION: (
+            iods.AUTOREFRACTION,
+            ObjectKind(modality="AR", series_description="Autorefraction"),
+        ),
+        MeasurementKind.KERATOMETRY: (iods.KERATOMETRY, ObjectKind(modality="KER", series_description="Keratometry")),
+        MeasurementKind.SUBJECTIVE: (
+            iods.SUBJECTIVE_REFRACTION,
+            ObjectKind(modality="SRF", series_description="Subjective refraction"),
+        ),
+        MeasurementKind.FINAL: (
+            iods.SUBJECTIVE_REFRACTION,
+            ObjectKind(modality="SRF", series_description="Subjective refraction"),
+        ),
+    }
+)
+"""The IOD of each measurement, and what its series is called."""
+
+
+def kind_of(modality: str) -> ObjectKind:
+    """Return the kind of object whose Modality this is: `profile.READINGS` for SR."""
+    return next((kind for _, kind in KINDS.values() if kind.modality == modality), READINGS)
+
+
+def objects_of(observations: Sequence[Observation]) -> Iterator[tuple[ObjectKind, tuple[Observation, ...]]]:
+    """Yield the objects that a set of readings becomes, each with its values; the report comes last, where there is one."""
+    left = tuple(observations)
+    for measured, (iod, kind) in KINDS.items():
+        mine = tuple(one for one in left if one.part_of is measured)
+        if mine and _is_enough(iod, mine):
+            left = tuple(one for one in left if one.part_of is not measured)
+            yield kind, mine
+    if left:
+        yield READINGS, left
+
+
+def write(sink: Sink, words: Words, observations: Sequence[Observation]) -> Written:
+    """Write one measurement object, Explicit VR Little Endian: of the first observation's kind.
+
+    Raises ClockUntrusted for a date before this software was made, ObjectInvalid when the values are not enough for it.
+    """
+    check_times(words)
+    return encode.write(sink, compose(words, observations), encode.EXPLICIT_LITTLE)
+
+
+def compose(words: Words, observations: Sequence[Observation]) -> Dataset:
+    """Return the whole data set. Raises ObjectInvalid as `write` does."""
+    measured = observations[0].part_of if observations else None
+    if measured is None:
+        raise ObjectInvalid(problem="there is no measurement of an eye among the readings")
+    iod = KINDS[measured][0]
+    if not _is_enough(iod, observations):
+        raise ObjectInvalid(problem=f"the {measured} has no whole eye")
+    said = _titled(words, measured)
+    return merged(
+        [
+            *(module(said) for module in iod.of_words),
+            *(module(said, observations) for module in iod.of_readings),
+            modules.sop_common(said, iod.sop_class_uid),
+        ]
+    )
+
+
+def _titled(words: Words, measured: MeasurementKind) -> Words:
+    """The kind of object is the measurement's, whatever the profile says of pictures."""
+    return structs.replace(words, object=KINDS[measured][1])
+
+
+def _is_enough(iod: Iod, observations: Sequence[Observation]) -> bool:
+    return any(eye.has_any(observations, module) for module in iod.of_readings)

@@ -1,0 +1,116 @@
+"""Measurements of eyes and spectacles: each value where the standard wants it, nothing guessed, and what is doubtful said."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gateway import codes
+from gateway.errors import ObjectInvalid
+from gateway.model import Equipment, MeasurementKind, Observation
+from gateway.objects import refraction
+from gateway.profile import READINGS
+from tests.objects import samples
+
+
+def made(read, observations, **changes):
+    return read(samples.measured(observations, **changes)[0])
+
+
+def test_a_lens_keeps_sphere_cylinder_axis_addition_and_prism_of_each_side(read):
+    ds = made(read, samples.EYES["lensometry"])
+    right, left = ds.RightLensSequence[0], ds.LeftLensSequence[0]
+    assert (right.SpherePower, right.CylinderSequence[0].CylinderPower, right.CylinderSequence[0].CylinderAxis) == (
+        -1.25,
+        -0.75,
+        120,
+    )
+    assert (right.AddNearSequence[0].AddPower, left.AddNearSequence[0].AddPower) == (2.0, 2.25)
+    prism = right.PrismSequence[0]
+    assert (prism.HorizontalPrismPower, prism.HorizontalPrismBase) == (2.5, "IN")
+    assert (prism.VerticalPrismPower, prism.VerticalPrismBase) == (2.0, "DOWN")
+    assert left.SpherePower == -2.0
+    assert "CylinderSequence" not in left, "a cylinder of 0.00 is none"
+    assert (ds.Modality, ds.MeasurementLaterality) == ("LEN", "B")
+
+
+def test_a_lens_of_neither_side_is_not_given_one(read):
+    ds = made(read, samples.EYES["single-lens"])
+    assert "RightLensSequence" not in ds
+    lens = ds.UnspecifiedLateralityLensSequence[0]
+    assert (lens.AddIntermediateSequence[0].AddPower, lens.AddNearSequence[0].AddPower) == (1.75, 3.0)
+    assert "two additions were stated, 1.75 and 3.00: the greater is the near one" in ds.ImageComments
+
+
+def test_an_autorefraction_keeps_the_distance_of_the_pupils(read):
+    ds = made(read, samples.EYES["autorefraction"])
+    assert ds.AutorefractionRightEyeSequence[0].SpherePower == -1.25
+    assert ds.DistancePupillaryDistance == 64.0
+    assert "Right: Vertex distance: 12.00." in ds.ImageComments
+
+
+def test_the_meridian_of_the_greater_radius_is_the_flat_one_and_what_was_computed_is_said(read):
+    ds = made(read, samples.EYES["keratometry"])
+    steep = ds.KeratometryLeftEyeSequence[0].SteepKeratometricAxisSequence[0]
+    flat = ds.KeratometryLeftEyeSequence[0].FlatKeratometricAxisSequence[0]
+    assert (flat.RadiusOfCurvature, flat.KeratometricPower, flat.KeratometricAxis) == (7.95, 42.45, 176)
+    assert (steep.RadiusOfCurvature, steep.KeratometricPower, steep.KeratometricAxis) == (7.71, 43.77, 86)
+    assert "Left: the keratometric powers were computed from the radii with the index 1.3375." in ds.ImageComments
+
+
+def test_a_doubt_is_kept_with_the_value_and_said(read):
+    observations = tuple(
+        replace(one, value="181", doubts=("it is above 180",)) if one.concept == codes.AXIS else one
+        for one in samples.EYES["lensometry"]
+    )
+    ds = made(read, observations)
+    assert ds.RightLensSequence[0].CylinderSequence[0].CylinderAxis == 181
+    assert "Right: Axis of cylinder, 181: it is above 180." in ds.ImageComments
+
+
+def test_what_nobody_told_of_the_maker_is_said_to_be_unknown(read):
+    ds = made(read, samples.EYES["lensometry"], equipment=Equipment(manufacturer="NIDEK", model_name="LM-1000P"))
+    assert (ds.Manufacturer, ds.DeviceSerialNumber, ds.SoftwareVersions) == ("NIDEK", "UNKNOWN", "UNKNOWN")
+
+
+def test_an_eye_without_a_sphere_has_no_item_and_a_measurement_without_an_eye_goes_into_the_report():
+    lost = tuple(replace(one, value="ERR") for one in samples.EYES["lensometry"] if one.concept == codes.SPHERE)
+    assert list(refraction.objects_of(lost)) == [(READINGS, lost)]
+    with pytest.raises(ObjectInvalid):
+        samples.measured(lost)
+
+
+def test_each_measurement_of_a_set_becomes_its_own_object_and_the_rest_the_report():
+    pressure = Observation(concept=codes.PRESSURE, value="15.0", unit=codes.MMHG, laterality="R")
+    everything = (pressure, *samples.EYES["keratometry"], *samples.EYES["final-prescription"])
+    found = list(refraction.objects_of(everything))
+    assert [kind.modality for kind, _ in found] == ["KER", "SRF", "SR"]
+    assert found[-1][1] == (pressure,)
+    assert sum(len(values) for _, values in found) == len(everything)
+
+
+concepts = st.sampled_from([getattr(codes, name) for name in vars(codes) if name.isupper()])
+observations = st.lists(
+    st.builds(
+        Observation,
+        concept=concepts,
+        value=st.one_of(st.text(max_size=8), st.decimals(allow_nan=True, allow_infinity=True).map(str)),
+        unit=st.sampled_from([None, codes.DIOPTRE]),
+        laterality=st.sampled_from(["", "R", "L", "B"]),
+        part_of=st.sampled_from([None, *MeasurementKind]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(observations)
+def test_any_observations_become_objects_or_a_named_error_and_none_is_lost(found):
+    objects = list(refraction.objects_of(found))
+    assert sum(len(values) for _, values in objects) == len(found)
+    for kind, values in objects:
+        if kind is not READINGS:
+            try:
+                samples.measured(values)
+            except ObjectInvalid:
+                continue
