@@ -129,12 +129,8 @@ def _saved(grabber: str, found: ModalityProfile, sheet: Sheet) -> Response | tup
     problem = _is_taken(grabber, found, sheet.name)
     if made.problems or problem:
         return _page(grabber, found, sheet, view=view, problem=problem), 400
-    path = Path(box().site.own_profiles) / "modalities" / f"{sheet.name}.toml"
     try:
-        table = _table(found, sheet, made, view)
-        profile.modality_from(sheet.name, table)
-        tables.save(path, table)
-        profiles.give(grabber, sheet.name)
+        _write(grabber, sheet.name, _table(found, sheet, made, view))
     except (ProfileError, ConfigError) as error:
         return _page(grabber, found, sheet, view=view, problem=words.trouble_of(error).sentence), 400
     except OSError as error:
@@ -144,6 +140,20 @@ def _saved(grabber: str, found: ModalityProfile, sheet: Sheet) -> Response | tup
     box().ring(f"acquire@{grabber}")
     flash(gettext("Saved as %(name)s. It counts from the next exam.", name=sheet.name), "safe")
     return redirect(url_for("profiles_picture.screen", grabber=grabber), 303)
+
+
+def _write(grabber: str, name: str, table: tables.Table) -> None:
+    """Write a profile that is right, and give it to the grabber; one that cannot be given is not left behind."""
+    path = Path(box().site.own_profiles) / "modalities" / f"{name}.toml"
+    was_there = path.exists()
+    profile.modality_from(name, table)
+    tables.save(path, table)
+    try:
+        profiles.give(grabber, name)
+    except ConfigError:
+        if not was_there:
+            path.unlink()
+        raise
 
 
 def _table(found: ModalityProfile, sheet: Sheet, made: Drawn, view: View) -> tables.Table:

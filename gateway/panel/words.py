@@ -134,6 +134,7 @@ PROBLEMS: Final[tuple[str, ...]] = (
     lazy_gettext("that exam has ended"),
     lazy_gettext("the service that had taken it was stopped"),
     lazy_gettext("the power failed, or the gateway was stopped"),
+    lazy_gettext("the gateway stumbled"),
     lazy_gettext("connection refused"),
     lazy_gettext("password"),
     lazy_gettext("name"),

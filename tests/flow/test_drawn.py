@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import imagecodecs
 import pytest
+from msgspec.structs import replace
 
 from gateway import exam, profile, tables
+from gateway.config import Store
 from gateway.model import RequestKind, Signal
+from gateway.panel import create_app
 from gateway.spool import live
-from tests.flow.rooms import NAME, SECOND, Room
+from tests.flow.rooms import NAME, SECOND, Room, site_of
 
 DRAWN = {
     "title": "Drawn",
@@ -114,3 +119,54 @@ def test_a_dark_border_is_proposed_as_a_crop_and_not_applied(tmp_path: Path) -> 
     x, y, width, height = facts.proposal
     assert 150 <= x < x + width <= 1024 - 150
     assert 100 <= y < y + height <= 768 - 100
+
+
+def test_from_the_picture_on_the_panel_to_the_pixels_of_the_next_exam(tmp_path: Path) -> None:
+    """An engineer takes the crop that the live picture suggests, saves it, and the next exam's still has that size."""
+    site = replace(
+        site_of(tmp_path, "jpeg2k,1024x768,progressive,yuyv,25"), spool=Store(ballast_mb=16, keep_free_mb=16)
+    )
+    room = Room(tmp_path, site=site)
+    room.spool.accounts.pair(room.spool.accounts.open_pairing(), "Awa", "a long and quiet word")
+    app = create_app(room.site, room.spool, room.clock, secret=b"s" * 32, wait=time.sleep)
+    stop = threading.Event()
+    threads = [threading.Thread(target=work, args=(stop,)) for work in (room.acquire.preview, _turning(room))]
+    for thread in threads:
+        thread.start()
+    try:
+        browser = app.test_client()
+        token = _token(browser.get("/sign-in").text)
+        browser.post("/sign-in", data={"csrf": token, "name": "Awa", "password": "a long and quiet word"})
+        page = browser.get(f"/setup/modality/{NAME}/picture").text
+        assert "1024 × 768" in page
+        form = {"csrf": _token(page), "do": "propose", "name": "ours", "only": "on"}
+        page = browser.post(f"/setup/modality/{NAME}/picture", data=form).text
+        crop = re.findall(r'name="crop" value="(\d+)"', page)
+        assert len(crop) == 4
+        saved = browser.post(f"/setup/modality/{NAME}/picture", data=form | {"do": "save", "crop": crop})
+        assert saved.status_code == 303, re.findall("<strong>(.*?)</strong>", saved.text)
+        browser.post("/exams", data={"csrf": form["csrf"], "how": "emergency", "station": NAME})
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    step = room.spool.exams.running(NAME)
+    assert step is not None
+    assert step.profile == "ours"
+    room.press(step, RequestKind.STILL)
+    assert room.pictures(room.objects(step, 1)[0]).shape[1:3] == (int(crop[3]), int(crop[2]))
+    room.close()
+    room.spool.close()
+
+
+def _turning(room: Room) -> Callable[[threading.Event], None]:
+    def turn(stop: threading.Event) -> None:
+        while not stop.wait(0.1):
+            room.acquire.turn()
+
+    return turn
+
+
+def _token(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    return found[1] if found else ""

@@ -220,3 +220,15 @@ def test_where_nothing_is_measured_no_scale_is_offered(tmp_path):
     assert "Add a mask" in page
     assert "Add a scale" not in page
     world.close()
+
+
+def test_a_profile_that_cannot_be_given_to_the_grabber_is_not_left_behind(tmp_path):
+    world = World(tmp_path, spool=config.Store(keep_free_mb=1))  # as if the installer's file had been spoilt meanwhile
+    world.people()
+    world.signal()
+    world.whole()
+    browser = Browser(world).sign_in(ENGINEER)
+    answer = browser.post(PAGE, form())
+    assert (answer.status_code, "keep_free_mb" in answer.text) == (400, True)
+    assert OURS not in profile.names("modalities", world.site.own_profiles)
+    world.close()
