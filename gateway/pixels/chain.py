@@ -95,7 +95,7 @@ class Chain(Struct, frozen=True, kw_only=True, eq=False):
         if len(self._spans):
             flat = picture.reshape(self._cut.rows, -1).view(np.uint8)
             retouch.blacken(self._spans, flat.shape[1] // self._cut.columns, flat)
-        return picture if self._square is None else self._square.run(picture, out)
+        return picture if self._square is None else self._square.run(picture, (1 << self.bits_stored) - 1, out)
 
     def for_still(self, previous: Bytes | None, current: Bytes, following: Bytes | None) -> Chain:
         """Return the chain for a still of these frames: its fields woven where they show the same, else as a film's.

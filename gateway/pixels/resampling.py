@@ -27,22 +27,23 @@ class Resampling(Struct, frozen=True, kw_only=True, eq=False):
     taps: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
 
-    def run(self, picture: Pixels, out: Pixels | None = None) -> Pixels:
-        """Return the picture, (rows, columns, 3) uint8 or (rows, columns) uint16, with the new length."""
+    def run(self, picture: Pixels, most: int, out: Pixels | None = None) -> Pixels:
+        """Return the picture, (rows, columns, 3) uint8 or (rows, columns) uint16 of levels to `most`, with the new length."""
         shape = tuple(self.length if axis == self.axis else size for axis, size in enumerate(picture.shape))
+        made = np.empty(shape, picture.dtype) if out is None else out
         if picture.dtype != np.uint8:
-            return self._deep(picture, shape)
-        made = np.empty(shape, np.uint8) if out is None else out
+            self._deep(picture, most, made)
+            return made
         kernel = retouch.resample_columns if self.axis else retouch.resample_rows
         kernel(read_only(picture), self.taps, self.weights, made)
         return made
 
-    def _deep(self, picture: Pixels, shape: tuple[int, ...]) -> Pixels:
-        sums = np.zeros(shape)
+    def _deep(self, picture: Pixels, most: int, made: Pixels) -> None:
+        sums = np.zeros(made.shape)
         for tap in range(self.taps.shape[1]):
             weight = self.weights[:, tap].astype(np.float64)
             sums += np.take(picture, self.taps[:, tap], axis=self.axis) * (weight if self.axis else weight[:, None])
-        return np.clip(np.floor(sums + 0.5), 0, picture.max(initial=0)).astype(np.uint16)
+        made[...] = np.clip(np.floor(sums + 0.5), 0, most)
 
 
 def to_square(

@@ -76,6 +76,18 @@ def test_deep_grey_is_masked_resampled_filtered_and_seen():
     assert np.array_equal(chain.build(fmt, PixelChain()).luma(raw[0]), raws[0] >> 4)
 
 
+@pytest.mark.parametrize("how", ["area", "lanczos"])
+@pytest.mark.parametrize("aspect", [(1, 2), (3, 2)])
+def test_deep_grey_becomes_square_within_one_level(how, aspect):
+    fmt = deep("Y10", 20, 12, range=Range.FULL, pixel_aspect=aspect)
+    samples = np.random.default_rng(3).integers(0, 2, (12, 20)).astype(np.uint16) * 1023
+    built = chain.build(fmt, PixelChain(square_pixels=how))
+    out = np.empty((built.rows, built.columns), np.uint16)
+    assert built.run(None, samples.view(np.uint8).reshape(-1), None, out=out) is out
+    exact = np.clip(naive.square(samples[..., None], aspect, how)[..., 0], 0, 1023)
+    assert np.abs(out - exact).max() <= 1
+
+
 def test_deep_grey_of_two_fields_is_averaged_from_one():
     fmt = deep("Y10", 8, 6, range=Range.FULL, field=Field.INTERLACED_TB)
     samples = np.random.default_rng(1).integers(0, 1024, (6, 8), dtype=np.uint16)
