@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import Struct, field, structs
 
 from gateway import exam as exams
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, ObjectInvalid
 from gateway.model import CaptureState, Picture
 from gateway.pixels import codecs
 from gateway.service import compose, encoding, movie, picture
@@ -182,6 +182,8 @@ def _compose_video(station: Station, segment: compose.Segment, log: Log, made: P
             return "its encoder failed"
         video = movie.made(made, segment.object, stream)
         compose.store_video(station.box, segment, video, stream)
+    except ObjectInvalid as error:
+        return str(error).rstrip(".")
     finally:
         stream.unlink(missing_ok=True)
     return ""

@@ -115,6 +115,15 @@ def test_an_encoder_that_fails_costs_no_picture(place, monkeypatch):  # noqa: F8
     assert "not as video: its encoder failed." in ds.ImageComments
 
 
+def test_a_profile_that_cannot_fill_a_video_costs_no_picture(place):  # noqa: F811
+    found = endoscopic()
+    found = structs.replace(found, object=structs.replace(found.object, anatomic_region=None))
+    made = place.record(place.ring([moving(n) for n in range(4)], format_of(COLUMNS, ROWS)), found)
+    (ds,) = place.objects(made)
+    assert ds.SOPClassUID == TRUE_COLOUR_SC
+    assert "anatomic_region" in ds.ImageComments
+
+
 def test_while_it_records_nothing_is_lost_whatever_stills_are(place):  # noqa: F811
     from gateway.service import encoding
 
