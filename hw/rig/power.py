@@ -145,8 +145,13 @@ class Piece:
     data: bytes
 
 
-def survivors(log: Log, cached: Sequence[Entry], fate: Fate, chance: random.Random) -> Iterator[Piece]:
-    """Yield what a cut left of the writes in the cache, in the order in which they were made."""
+def survivors(
+    log: Log, cached: Sequence[Entry], fate: Fate, chance: random.Random, *, whole_below: int = 0
+) -> Iterator[Piece]:
+    """Yield what a cut left of the writes in the cache, in the order in which they were made.
+
+    `whole_below`: a write that begins below this byte of the disk is never torn, only lost or kept.
+    """
     first_kept = chance.randrange(len(cached) + 1) if fate is Fate.LATEST else 0
     for number, entry in enumerate(cached):
         if not entry.size:
@@ -154,7 +159,7 @@ def survivors(log: Log, cached: Sequence[Entry], fate: Fate, chance: random.Rand
         piece = Piece(entry.at, log.data(entry))
         if entry.is_durable:
             yield piece
-        elif fate is Fate.TORN and chance.random() < _TORN_SHARE:
+        elif fate is Fate.TORN and entry.at >= whole_below and chance.random() < _TORN_SHARE:
             yield from _sectors(piece, chance)
         elif _is_kept(number, fate, first_kept, chance):
             yield piece

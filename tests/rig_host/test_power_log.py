@@ -94,6 +94,19 @@ def test_a_torn_write_is_whole_in_each_sector(left):
     assert all(set(each) <= set("abc.") for each in found)
 
 
+def test_what_must_stay_whole_is_lost_or_kept_and_never_torn(tmp_path):
+    requests = [FLUSHED, (0, sectors("ab"), 0), (4, sectors("cd"), 0)]
+    with Log(log_of(tmp_path / "log", *requests)) as log:
+        found = {
+            tuple(
+                piece.at // SECTOR
+                for piece in power.survivors(log, log.entries, Fate.TORN, random.Random(seed), whole_below=2 * SECTOR)
+            )
+            for seed in range(MANY)
+        }
+    assert {at for pieces in found for at in pieces} == {0, 4, 5}, "the first is one piece, the other may be two"
+
+
 def test_going_forward_cut_by_cut_is_the_same_as_going_there_at_once(left, tmp_path):
     chance = random.Random(7)
     requests = [

@@ -29,7 +29,7 @@ from gateway.spool import framelog
 from gateway.spool.spool import Spool
 from hw.rig import power
 from hw.rig.power import Disk, Log
-from hw.rig.power_disk import RecordedDisk, mounted
+from hw.rig.power_disk import SUPERBLOCK_BYTES, RecordedDisk, mounted
 from tests.rig.power import STATION, settings
 
 TMPFS_MIB = 1024
@@ -61,7 +61,9 @@ def look(log: Log, disk: Disk, image: Path, cut: Cut, told: list[list], workshop
     broken = workshop / "cut"
     power.copy_sparse(image, broken)
     with broken.open("r+b") as file:
-        power.write(file.fileno(), power.survivors(log, cached, power.Fate[cut.fate], cut.chance))
+        fate = power.Fate[cut.fate]
+        left = power.survivors(log, cached, fate, cut.chance, whole_below=SUPERBLOCK_BYTES)
+        power.write(file.fileno(), left)
     said = [words for position, *words in told if position <= cut.at]
     with mounted(broken, workshop / "mounted") as place:
         judge(place / "spool", workshop, said, received_in(told))
