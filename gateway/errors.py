@@ -174,6 +174,14 @@ class NoPictureThen(DeviceError):
     act = "technologist"
 
 
+class UnreadableRecord(GatewayError):
+    """What the instrument sent cannot be read: {problem}."""
+
+    code = "G220"
+    hint = "Print it once more. If that does not help, compare speed and parity with the instrument's menu: the port's journal has every byte."
+    act = "engineer"
+
+
 # G3 pixels and objects
 
 

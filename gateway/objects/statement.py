@@ -193,7 +193,7 @@ _SCANT = PerformedStep(
 )
 _READINGS = (Observation(concept=_CODE, value="1", unit=Code("1", "UCUM", "no units")),)
 _EYES = tuple(
-    Observation(concept=concept, value=value, unit=codes.DIOPTRE, laterality=side)  # type: ignore[arg-type]
+    Observation(concept=concept, value=value, unit=codes.DIOPTRE, laterality=side)
     for side in ("R", "L", "")
     for concept, value in (
         (codes.SPHERE, "-1.25"),

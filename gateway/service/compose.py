@@ -17,7 +17,7 @@ from gateway import uids
 from gateway.clock import BUILT_AT, Clock
 from gateway.config import Site
 from gateway.model import Capture, CaptureKind, Equipment, Instance, PerformedStep
-from gateway.objects import image, sr
+from gateway.objects import image, refraction, sr
 from gateway.objects.words import Words, Written
 from gateway.profile import ObjectKind
 from gateway.spool.spool import Spool
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from gateway.model import Observation, Picture
     from gateway.objects.words import Sink
 
-SERIES: Final = {"image": 1, "cine": 1, "sr": 2}
-"""Series Number of each kind of object; stills and cines of an exam are one series."""
+SERIES: Final = {"image": 1, "cine": 1, "sr": 2, "len": 4, "ar": 5, "ker": 6, "srf": 7}
+"""Series Number of each kind of object; stills and cines of an exam are one series, each kind of measurement is its own. 3: notes."""
 
 SEGMENT_NUMBERS: Final = 1000
 """Instance Numbers of a capture: its own number, then number x 1000 + segment for the segments after the first."""
@@ -60,7 +60,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     def kind(self) -> str:
         """What its UIDs are derived from."""
         if self.capture.kind is CaptureKind.READING:
-            return "sr"
+            return self.object.modality.lower()
         return "image" if self.capture.kind is CaptureKind.STILL else "cine"
 
 
@@ -111,16 +111,22 @@ def store_video(box: Box, segment: Segment, picture: Picture, stream: Path) -> I
 def store_readings(
     box: Box, segment: Segment, observations: tuple[Observation, ...], *, also: Callable[[], None] | None = None
 ) -> Instance:
-    """Write a set of readings as a Comprehensive SR, durable and admitted when this returns; `also` as above."""
-    says = words(box.site, segment)
-    wrote = _Wrote(lambda sink: sr.write(sink, says, observations), "SR", 1)
-    return _store(box, segment, says, wrote, 0, also)
+    """Write readings as the segment's kind of object says, durable and admitted when this returns; `also` as above.
+
+    SR: a Comprehensive SR; the others, one measurement object of an eye (`refraction.objects_of` says which).
+    """
+    says, modality = words(box.site, segment), segment.object.modality
+    write = sr.write if modality == profiles.READINGS.modality else refraction.write
+    return _store(box, segment, says, _Wrote(lambda sink: write(sink, says, observations), modality, 1), 0, also)
 
 
 def of_instance(box: Box, instance: Instance, step: PerformedStep) -> Segment:
     """Return the segment that an object of ours is, with the words of its exam as `step` says them."""
     capture = box.spool.captures.get(step.exam_id, instance.capture)
-    equipment, kind = origin(box, step, capture.source, is_reading=capture.kind is CaptureKind.READING)
+    is_reading = capture.kind is CaptureKind.READING
+    equipment, kind = origin(box, step, capture.source, is_reading=is_reading)
+    if is_reading:
+        kind = refraction.kind_of(instance.modality)
     return Segment(
         step=step,
         capture=capture,

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device.tty import Tty
 from gateway.errors import DeviceError, GatewayError
-from gateway.model import CaptureKind, CaptureState
+from gateway.model import CaptureKind
+from gateway.objects import refraction
 from gateway.service import compose, log, notify
 from gateway.source.serial import Instrument, ReadingSet
 from gateway.spool.journal import Journal
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
 
     from gateway.clock import Clock
     from gateway.config import Site
+    from gateway.errors import UnreadableRecord
     from gateway.model import PerformedStep
     from gateway.profile import InstrumentProfile
     from gateway.service.bell import Bell
     from gateway.spool.spool import Spool
 
 LISTEN_S: Final = 0.1
+MINUTE_NS: Final = 60_000_000_000
 REOPEN_S: Final = 2.0
 
 
@@ -61,6 +66,11 @@ class Port:
         self._watchdog = notify.Watchdog()
         self._logger = log.of(f"serial@{name}")
         self._is_gone = False
+        self._kept: dict[tuple[object, ...], int] = {}
+        """What was kept of each exam, and when it was heard: a reprint is recognised by it."""
+        self._unreadable: list[UnreadableRecord] = []
+        self._complained_ns = box.clock.monotonic_ns() - MINUTE_NS
+        self._finish_abandoned()
 
     def listen(self, tty: Tty, stop: threading.Event) -> None:
         """Journal what arrives, then read it; raises DeviceGone when the line is unplugged."""
@@ -76,6 +86,9 @@ class Port:
             self._journal.sync()
             for each in ended:
                 self._keep(each)
+            self._complain(self._instrument.errors(), now_ns)
+            if answer := self._instrument.answer():
+                tty.write(answer)
 
     def plugged(self) -> None:
         """The line is open (again)."""
@@ -94,22 +107,39 @@ class Port:
         """Make the journal durable, and close it."""
         self._journal.close()
 
+    def _complain(self, errors: list[UnreadableRecord], now_ns: int) -> None:
+        """Say what could not be read: of a line that does nothing but make noise, once a minute, with how often."""
+        self._unreadable += errors
+        if self._unreadable and now_ns - self._complained_ns >= MINUTE_NS:
+            count = f" ({len(self._unreadable)} of them)" if len(self._unreadable) > 1 else ""
+            self._say("a record could not be read", f"{self._unreadable[-1]}{count}")
+            self._unreadable, self._complained_ns = [], now_ns
+
     def _keep(self, readings: ReadingSet) -> None:
         step = self._box.spool.exams.running(self._station)
         if step is None:
-            count = len(readings.observations)
-            self._box.spool.history.add(
-                f"port {self._name}", "a reading came without an exam", text=f"{count} values, kept in the journal"
-            )
+            self._say("a reading came without an exam", f"{len(readings.observations)} values, kept in the journal")
+            return
+        if self._is_reprint(step, readings):
+            self._say("a reprint came", f"{len(readings.observations)} values, the same as before: no second object")
             return
         try:
             self._store(step, readings)
         except GatewayError as error:
             self._logger.error("%s", error, extra={"EXAM": str(step.exam_id), "CODE": error.code})  # noqa: TRY400  no trace: the sentence says it
-            self._box.spool.history.add(f"port {self._name}", "a reading could not be kept", text=str(error))
+            self._say("a reading could not be kept", str(error))
+            return
+        self._kept[(step.exam_id, *_content(readings))] = readings.received_ns
+
+    def _is_reprint(self, step: PerformedStep, readings: ReadingSet) -> bool:
+        """Say whether the same was printed in this exam some minutes ago."""
+        window_ns = self.profile.reprint_minutes * MINUTE_NS
+        oldest = readings.received_ns - window_ns
+        self._kept = {key: kept_ns for key, kept_ns in self._kept.items() if kept_ns > oldest}
+        return window_ns > 0 and (step.exam_id, *_content(readings)) in self._kept
 
     def _store(self, step: PerformedStep, readings: ReadingSet) -> None:
-        """Make one SR of a set, durable and its capture complete in one transaction."""
+        """Make the objects of a set, each durable; its capture is complete in the transaction of the last one."""
         spool = self._box.spool
         capture = exams.begin_capture(
             spool,
@@ -119,21 +149,54 @@ class Port:
             self._name,
             captured_ns=readings.received_ns,
         )
-        doubts = [doubt for observation in readings.observations for doubt in observation.doubts]
-        segment = compose.Segment(
-            step=step,
-            capture=capture,
-            equipment=self.profile.equipment,
-            object=profiles.READINGS,
-            captured_ns=readings.received_ns,
-        )
+        stated = readings.model_name or self.profile.equipment.model_name
+        segments = [
+            (
+                compose.Segment(
+                    step=step,
+                    capture=capture,
+                    equipment=structs.replace(self.profile.equipment, model_name=stated),
+                    object=kind,
+                    captured_ns=readings.received_ns,
+                    number=number,
+                ),
+                observations,
+            )
+            for number, (kind, observations) in enumerate(refraction.objects_of(readings.observations))
+        ]
         try:
+            for segment, observations in segments[:-1]:
+                compose.store_readings(self._box, segment, observations)
+            segment, observations = segments[-1]
             compose.store_readings(
                 self._box,
                 segment,
-                readings.observations,
-                also=lambda: exams.finish_capture(spool, capture, note="; ".join(doubts)),
+                observations,
+                also=lambda: exams.finish_capture(spool, capture, note=_note(readings)),
             )
         except GatewayError as error:
-            spool.captures.set_state(step.exam_id, capture.number, CaptureState.LOST, str(error))
+            exams.finish_capture(spool, capture, note=str(error))
             raise
+
+    def _finish_abandoned(self) -> None:
+        """Close what this port was storing when its process died: what is there is kept, and the journal has the rest."""
+        for capture in self._box.spool.captures.abandoned(self._name):
+            exams.finish_capture(self._box.spool, capture, note="ended early: the power failed or the service died")
+
+    def _say(self, what: str, text: str) -> None:
+        self._box.spool.history.add(f"port {self._name}", what, text=text)
+
+
+def _note(readings: ReadingSet) -> str:
+    """What a person should know of a set: why a value may be wrong, and that there was more."""
+    doubts = [doubt for observation in readings.observations for doubt in observation.doubts]
+    if readings.unread:
+        doubts.append(f"{readings.unread} parts of it are not read, the journal has them")
+    return "; ".join(doubts)
+
+
+def _content(readings: ReadingSet) -> tuple[object, ...]:
+    """What a set says, without when it came."""
+    return tuple(
+        (one.concept, one.value, one.unit, one.laterality, one.part_of, one.raw) for one in readings.observations
+    )

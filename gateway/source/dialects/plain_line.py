@@ -10,12 +10,15 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from gateway.errors import ProfileError
+from gateway.errors import ProfileError, UnreadableRecord
 from gateway.model import Observation
+from gateway.source.dialects.said import Said
+from gateway.wire.records import Lines
 
 if TYPE_CHECKING:
     from gateway.model import Code
     from gateway.profile import InstrumentProfile, Reading
+    from gateway.wire.records import Record
 
 
 class PlainLine:
@@ -24,7 +27,16 @@ class PlainLine:
     def __init__(self, profile: InstrumentProfile) -> None:
         """Raise ProfileError when a pattern is no regular expression or has no group `value`."""
         self._encoding = profile.encoding
+        self.framing = Lines(profile.terminator.encode(profile.encoding))
+        self._record_end = profile.record_end.encode(profile.encoding) if profile.record_end else b""
         self._readings = [(_compiled(profile.name, reading), reading) for reading in profile.reading]
+
+    def hear(self, record: Record, received_ns: int) -> Said:
+        """Return what a line says, and whether it ends the set. Raises UnreadableRecord for a line that is too long to be one."""
+        if record.fault:
+            raise UnreadableRecord(problem=record.fault)
+        is_end = bool(self._record_end) and record.data.strip() == self._record_end
+        return Said(observations=self.parse(record.data, received_ns), is_end=is_end)
 
     def parse(self, line: bytes, received_ns: int) -> tuple[Observation, ...]:
         """Return what a line states: nothing, one value, or several when patterns match in several places."""

@@ -1,0 +1,36 @@
+"""What every dialect is to the serial source: a framing, and what one record says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from gateway.model import Observation
+    from gateway.wire.records import Framing, Record
+
+
+class Said(Struct, frozen=True, kw_only=True):
+    """What one record stated."""
+
+    observations: tuple[Observation, ...] = ()
+    is_end: bool = False
+    """The set of readings that it belongs to is complete."""
+    model_name: str = ""
+    """What the instrument calls itself; empty when it does not."""
+    unread: int = 0
+    """Parts of it that this dialect does not read: the journal has them."""
+    answer: bytes = b""
+    """What the instrument waits for."""
+
+
+class Dialect(Protocol):
+    """How one family of instruments speaks. Pure: bytes and times in, values out."""
+
+    @property
+    def framing(self) -> Framing:
+        """What finds its records in the bytes of the line."""
+
+    def hear(self, record: Record, received_ns: int) -> Said:
+        """Return what a record says. Raises UnreadableRecord, and nothing else, whatever its bytes are."""
