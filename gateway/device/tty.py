@@ -1,12 +1,13 @@
 """A serial line to bytes: opened for us alone, set as its profile says, read with a time-out.
 
-pyserial on termios (POSIX `termios.h`, `TIOCEXCL` of tty_ioctl(4)); works on a pseudo-terminal too, where line settings
-mean nothing and modem lines do not exist.
+pyserial on termios (POSIX `termios.h`, `TIOCEXCL` of tty_ioctl(4)); works on a pseudo-terminal too, which has no modem
+lines, always eight bits, and never parity (drivers/tty/pty.c; asking for them is EINVAL).
 """
 
 from __future__ import annotations
 
 import errno
+import termios
 from typing import TYPE_CHECKING, Self
 
 import serial
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.profile import SerialSettings
 
 _READ_BYTES = 4096
+_PSEUDO = "/dev/pts/"
 
 
 class Tty:
@@ -27,12 +29,13 @@ class Tty:
     def __init__(self, device: str, settings: SerialSettings) -> None:
         """Open and lock `device`."""
         self._device = device
+        is_pseudo = device.startswith(_PSEUDO)
         try:
             self._port = serial.Serial(
                 device,
                 baudrate=settings.baud,
-                bytesize=settings.data_bits,
-                parity=settings.parity,
+                bytesize=8 if is_pseudo else settings.data_bits,
+                parity="N" if is_pseudo else settings.parity,
                 stopbits=settings.stop_bits,
                 xonxoff=settings.handshake == "xon/xoff",
                 rtscts=settings.handshake == "rts/cts",
@@ -40,7 +43,7 @@ class Tty:
                 timeout=0,
                 exclusive=True,
             )
-        except (serial.SerialException, OSError, ValueError) as error:
+        except (serial.SerialException, OSError, ValueError, termios.error) as error:
             raise _opening(device, error) from error
 
     def fileno(self) -> int:
@@ -83,7 +86,7 @@ class Tty:
 
 
 def _opening(device: str, error: Exception) -> DeviceError:
-    number = getattr(error, "errno", None)
+    number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
     if number in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
         return DeviceGone(device=device)
     if number in {errno.EBUSY, errno.EAGAIN}:

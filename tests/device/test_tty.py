@@ -56,3 +56,10 @@ def test_a_line_in_use_is_busy() -> None:
 def test_a_file_that_is_no_line_is_an_error_of_the_device(tmp_path: object) -> None:
     with pytest.raises(DeviceError):
         Tty(__file__, SETTINGS)
+
+
+@pytest.mark.parametrize("settings", [SerialSettings(parity="E", data_bits=7, stop_bits=2), SerialSettings(parity="O")])
+def test_a_pseudo_terminal_opens_whatever_the_line_of_the_real_instrument_is(settings: SerialSettings) -> None:
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, settings) as tty:
+        instrument.print(b"AV15.0")
+        assert read_all(tty) == b"AV15.0"

@@ -1,0 +1,261 @@
+"""Instruments on serial lines, end to end: simulator, pseudo-terminal, service, spool, DCMTK's storescp; value by value."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from gateway import config, exam
+from gateway.clock import SystemClock
+from gateway.model import CaptureKind, CaptureState, DeliveryState, Patient, PerformedStep
+from gateway.service.run import Services
+from gateway.simulators import nidek
+from gateway.simulators.instrument import SimulatedInstrument
+from gateway.spool.spool import Spool
+from tests.service.world import site_file
+
+STATION = "ROOM-1"
+WHO = Patient(patient_id="E-1", name="Synthetic^Eye", birth_date="19700102", sex="F")
+INSTRUMENTS = {"RT": "nidek-rt", "LM": "nidek-lm", "ARK": "nidek-ark", "NT": "nidek-nt"}
+PRINTS = {
+    "RT": nidek.refractor(),
+    "LM": nidek.lensmeter(),
+    "ARK": nidek.autorefractor(),
+    "NT": nidek.tonometer(),
+}
+
+
+class Clinic:
+    """Four instruments beside a box at work, whose PACS is DCMTK's."""
+
+    def __init__(self, file: Path, received: Path, instruments: dict[str, SimulatedInstrument], spool: Spool) -> None:
+        self.file, self.received, self.instruments, self.spool = file, received, instruments, spool
+
+    def start(self) -> PerformedStep:
+        return exam.start(
+            self.spool, SystemClock(), station=STATION, modality="OT", profile="simulator-ultrasound", patient=WHO
+        )
+
+    def readings(self, step: PerformedStep) -> int:
+        found = self.spool.captures.of_exam(step.exam_id)
+        return sum(one.kind is CaptureKind.READING and one.state is not CaptureState.RECORDING for one in found)
+
+    def events(self, name: str) -> list[str]:
+        return [entry.event for entry in self.spool.history.of(f"port {name}")]
+
+    def objects(self) -> dict[str, list[Dataset]]:
+        """What the PACS has, by Modality."""
+        found: dict[str, list[Dataset]] = {}
+        for path in sorted(self.received.iterdir()):
+            ds = pydicom.dcmread(path)
+            found.setdefault(str(ds.Modality), []).append(ds)
+        return found
+
+
+def until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.02)
+
+
+@contextmanager
+def storescp(port: int, folder: Path) -> Iterator[None]:
+    program = shutil.which("storescp")
+    assert program, "DCMTK is not installed"
+    folder.mkdir()
+    with subprocess.Popen([program, "-od", str(folder), "-aet", "PACS", str(port)]) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory, free_ports) -> Iterator[Clinic]:
+    folder = tmp_path_factory.mktemp("clinic")
+    dicom, listen, panel = free_ports(3)
+    instruments = {name: SimulatedInstrument(baud=9600) for name in INSTRUMENTS}
+    file = site_file(
+        folder,
+        (listen, panel),
+        release={"after_s": 0.5},
+        destination={"pacs": {"host": "127.0.0.1", "port": dicom, "called_ae": "PACS"}},
+        serial={
+            name: {"device": instruments[name].path, "instrument": profile, "station": STATION}
+            for name, profile in INSTRUMENTS.items()
+        },
+    )
+    lines: list[str] = []
+    names = ["keeper", "forward", *(f"serial@{name}" for name in INSTRUMENTS)]
+    with storescp(dicom, folder / "pacs"), Spool.open(config.load(file).data, SystemClock()) as spool:
+        services = Services(names, file, lines.append)
+        done = threading.Event()
+
+        def look_after() -> None:
+            while not done.wait(0.1):
+                services.look()
+
+        thread = threading.Thread(target=look_after, daemon=True)
+        thread.start()
+        journals = config.load(file).data / "serial"
+        until(lambda: all((journals / name).is_dir() for name in INSTRUMENTS), 60.0, "a port did not open")
+        time.sleep(1.0)
+        try:
+            yield Clinic(file, folder / "pacs", instruments, spool)
+        finally:
+            done.set()
+            thread.join()
+            services.stop()
+            for each in instruments.values():
+                each.close()
+
+
+def number_of_objects(clinic: Clinic, step: PerformedStep) -> int:
+    return sum(
+        len(clinic.spool.instances.of_capture(step.exam_id, one.number))
+        for one in clinic.spool.captures.of_exam(step.exam_id)
+    )
+
+
+@pytest.mark.timeout(180)
+def test_four_instruments_of_one_exam_arrive_at_the_pacs_value_by_value(clinic: Clinic) -> None:
+    step = clinic.start()
+    printing = [
+        threading.Thread(target=clinic.instruments[name].print, args=(PRINTS[name],), kwargs={"noise": b"\xff\x17?"})
+        for name in INSTRUMENTS
+    ]
+    for each in printing:
+        each.start()
+    for each in printing:
+        each.join()
+    until(lambda: clinic.readings(step) == len(INSTRUMENTS), 20.0, "not every reading was kept")
+    assert number_of_objects(clinic, step) == 10
+    clinic.instruments["NT"].print(nidek.tonometer())
+    until(lambda: "a reprint came" in clinic.events("NT"), 20.0, "the reprint was not recognised")
+    assert number_of_objects(clinic, step) == 10
+    exam.complete(clinic.spool, SystemClock(), step.exam_id)
+
+    def is_sent() -> bool:
+        states = [one.state for one in clinic.spool.deliveries.of_exam(step.exam_id) if "STORE" in one.kind]
+        return bool(states) and set(states) == {DeliveryState.SENT}
+
+    until(is_sent, 60.0, "not everything was delivered")
+    found = clinic.objects()
+    assert {modality: len(objects) for modality, objects in found.items()} == {
+        "LEN": 2,
+        "AR": 2,
+        "KER": 2,
+        "SRF": 2,
+        "SR": 2,
+    }
+    for objects in found.values():
+        for ds in objects:
+            assert (ds.PatientID, ds.StudyInstanceUID) == ("E-1", step.study_instance_uid)
+    check_values(found)
+    check_validity(clinic.received)
+
+
+def of_model(objects: list[Dataset], model: str) -> Dataset:
+    return next(ds for ds in objects if ds.get("ManufacturerModelName") == model)
+
+
+def check_values(found: dict[str, list[Dataset]]) -> None:
+    lens = of_model(found["LEN"], "LM-1000P")
+    left = lens.LeftLensSequence[0]
+    cylinder, prism = left.CylinderSequence[0], left.PrismSequence[0]
+    assert (left.SpherePower, cylinder.CylinderPower, cylinder.CylinderAxis) == (-2.0, -0.5, 180)
+    assert left.AddNearSequence[0].AddPower == 2.25
+    assert (prism.HorizontalPrismPower, prism.HorizontalPrismBase) == (1.25, "OUT")
+    assert (prism.VerticalPrismPower, prism.VerticalPrismBase) == (2.0, "UP")
+    objective = of_model(found["AR"], "ARK-530A")
+    right = objective.AutorefractionRightEyeSequence[0]
+    assert (right.SpherePower, right.CylinderSequence[0].CylinderPower, right.CylinderSequence[0].CylinderAxis) == (
+        -5.25,
+        -0.75,
+        109,
+    )
+    assert (objective.DistancePupillaryDistance, objective.NearPupillaryDistance) == (64, 60)
+    assert "this is the first" in objective.ImageComments
+    cornea = of_model(found["KER"], "ARK-530A").KeratometryRightEyeSequence[0]
+    flat, steep = cornea.FlatKeratometricAxisSequence[0], cornea.SteepKeratometricAxisSequence[0]
+    assert (flat.RadiusOfCurvature, flat.KeratometricPower, flat.KeratometricAxis) == (7.86, 42.94, 175)
+    assert (steep.RadiusOfCurvature, steep.KeratometricPower, steep.KeratometricAxis) == (7.53, 44.82, 85)
+    spheres = {
+        (ds.SubjectiveRefractionRightEyeSequence[0].SpherePower, ds.SubjectiveRefractionLeftEyeSequence[0].SpherePower)
+        for ds in found["SRF"]
+    }
+    assert spheres == {(1.0, 1.25), (1.25, 1.5)}
+    final = next(ds for ds in found["SRF"] if "AddNearSequence" in ds.SubjectiveRefractionRightEyeSequence[0])
+    assert final.SubjectiveRefractionRightEyeSequence[0].AddNearSequence[0].AddPower == 1.5
+    assert (final.DistancePupillaryDistance, final.NearPupillaryDistance) == (64.0, 59.5)
+    reports = [sorted(numbers(ds)) for ds in found["SR"]]
+    assert [
+        ("Intraocular pressure of Eye", "Left", "13.0", "mm[Hg]"),
+        ("Intraocular pressure of Eye", "Right", "18.7", "mm[Hg]"),
+    ] in reports
+    refractor = next(report for report in reports if len(report) > 2)
+    assert ("Intraocular pressure of Eye", "Left", "16.5", "mm[Hg]") in refractor
+    assert ("Prescription Visual Acuity", "Left", "0.80", "1") in refractor
+
+
+def numbers(ds: Dataset) -> Iterator[tuple[str, str, str, str]]:
+    """Concept, side, value and unit of every number in a report."""
+    for item in ds.get("ContentSequence", []):
+        if item.ValueType == "NUM":
+            value = item.MeasuredValueSequence[0]
+            sides = [
+                one.ConceptCodeSequence[0].CodeMeaning
+                for one in item.get("ContentSequence", [])
+                if one.ValueType == "CODE"
+            ]
+            yield (
+                item.ConceptNameCodeSequence[0].CodeMeaning,
+                sides[0] if sides else "",
+                str(value.NumericValue),
+                value.MeasurementUnitsCodeSequence[0].CodeValue,
+            )
+        yield from numbers(item)
+
+
+def check_validity(folder: Path) -> None:
+    for path in folder.iterdir():
+        said = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+        errors = [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")]
+        assert errors == [], path
+
+
+@pytest.mark.timeout(120)
+def test_a_damaged_message_makes_no_object_and_an_instrument_that_asks_is_answered(clinic: Clinic) -> None:
+    step = clinic.start()
+    instrument = clinic.instruments["LM"]
+    instrument.heard()
+    instrument.print(nidek.damaged(nidek.lensmeter()))
+    until(lambda: "a record could not be read" in clinic.events("LM"), 20.0, "the damage was not said")
+    instrument.print(nidek.request_to_send())
+    answers: list[bytes] = []
+    until(lambda: bool(answers.append(instrument.heard()) or b"".join(answers)), 20.0, "it was not answered")
+    assert b"".join(answers) == b"\x01CLM\x02SD\x17\x04\r"
+    instrument.print(nidek.lensmeter()[:40], cut_at=40)
+    time.sleep(1.0)
+    assert clinic.readings(step) == 0
+    instrument.print(nidek.lensmeter())
+    until(lambda: clinic.readings(step) == 1, 20.0, "what came after was not kept")
+    exam.discontinue(clinic.spool, SystemClock(), step.exam_id, reason="test")
+
+
+@pytest.mark.timeout(120)
+def test_a_reading_without_an_exam_waits_in_the_journal(clinic: Clinic) -> None:
+    before = len(clinic.objects().get("SR", []))
+    clinic.instruments["NT"].print(nidek.tonometer())
+    until(lambda: "a reading came without an exam" in clinic.events("NT"), 20.0, "it was not said")
+    assert len(clinic.objects().get("SR", [])) == before
