@@ -25,6 +25,7 @@ from gateway.errors import ConfigError, DeviceError, GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from uuid import UUID
 
     from gateway.clock import Clock
     from gateway.config import Site
@@ -285,6 +286,52 @@ def capture(file: Path, *, device: str | None, line: str | None, profile: str, i
         else:
             size = f"{taken.columns}x{taken.rows}"
             click.echo(f"{taken.file}: {size} of {taken.standard}, {taken.pixel_format}; {'; '.join(taken.steps)}")
+
+
+@main.group()
+def serial() -> None:
+    """Look at what instruments on serial lines have sent."""
+
+
+@serial.command()
+@click.argument("port")
+@click.option("--day", default="", help="Only this day (2026-11-24); without it, every day that is kept.")
+@click.option("--profile", default="", help="Read it as this instrument's; without it, as the configuration says.")
+@click.option("--keep", "number", type=int, help="Keep the set of this number in the exam that --exam names.")
+@click.option(
+    "--exam", type=click.UUID, help="The exam that a set belongs to: its number on the panel and in `status`."
+)
+@as_json_option
+@click.pass_obj
+def replay(
+    file: Path, *, port: str, day: str, profile: str, number: int | None, exam: UUID | None, as_json: bool
+) -> None:
+    """Read the journal of a port once more, with today's parser; print what is in it."""
+    if (number is None) != (exam is None):
+        raise click.UsageError("--keep and --exam go together")
+    from gateway import profile as profiles
+    from gateway.service import replay as replaying
+    from gateway.service.compose import Box
+
+    site = config.load(file)
+    if port not in site.serial:
+        raise click.BadParameter(f"there is no [serial.{port}]; known: {', '.join(site.serial) or 'none'}")
+    instrument = profiles.instrument(profile or site.serial[port].instrument, site.own_profiles)
+    paths = replaying.journals(site.data / "serial" / port, day)
+    if number is not None and exam is not None:
+        with _spool(site) as (spool, clock):
+            replaying.keep(Box(site=site, spool=spool, clock=clock), port, paths, instrument, exam, number)
+    found = list(replaying.play(paths, instrument))
+    if as_json:
+        _print_json(found)
+        return
+    for one in found:
+        name = f"set {one.number}" if one.number else "damaged"
+        click.echo(f"{name:<8} {one.received_at:%Y-%m-%d %H:%M:%S} UTC  {one.model_name}{one.error}")
+        for value in one.values:
+            doubts = f"  ({'; '.join(value.doubts)})" if value.doubts else ""
+            where = f"{value.measurement:<22} {value.laterality or '-':<2}"
+            click.echo(f"{'':<8} {where} {value.concept}: {value.value} {value.unit}{doubts}")
 
 
 @main.command()

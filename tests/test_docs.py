@@ -63,7 +63,7 @@ def test_every_error_says_what_to_do_and_no_code_is_used_twice():
 
 
 def test_every_command_that_prints_facts_has_json():
-    silent = {"run", "service", "warm", "docs", "queue retry", "queue cancel", "queue"}
+    silent = {"run", "service", "warm", "docs", "queue retry", "queue cancel", "queue", "serial"}
     for path, command in _commands(main, ""):
         has = any(option.name == "as_json" for option in command.params)
         assert has is (path not in silent), path

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from msgspec import structs
-
 from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device.tty import Tty
 from gateway.errors import DeviceError, GatewayError
-from gateway.model import CaptureKind
-from gateway.objects import refraction
 from gateway.service import compose, log, notify
+from gateway.service import readings as readings_
 from gateway.source.serial import Instrument, ReadingSet
 from gateway.spool.journal import Journal
 
@@ -124,7 +121,7 @@ class Port:
             self._say("a reprint came", f"{len(readings.observations)} values, the same as before: no second object")
             return
         try:
-            self._store(step, readings)
+            readings_.keep(self._box, self._name, self.profile, step, readings)
         except GatewayError as error:
             self._logger.error("%s", error, extra={"EXAM": str(step.exam_id), "CODE": error.code})  # noqa: TRY400  no trace: the sentence says it
             self._say("a reading could not be kept", str(error))
@@ -138,46 +135,6 @@ class Port:
         self._kept = {key: kept_ns for key, kept_ns in self._kept.items() if kept_ns > oldest}
         return window_ns > 0 and (step.exam_id, *_content(readings)) in self._kept
 
-    def _store(self, step: PerformedStep, readings: ReadingSet) -> None:
-        """Make the objects of a set, each durable; its capture is complete in the transaction of the last one."""
-        spool = self._box.spool
-        capture = exams.begin_capture(
-            spool,
-            self._box.clock,
-            step.exam_id,
-            CaptureKind.READING,
-            self._name,
-            captured_ns=readings.received_ns,
-        )
-        stated = readings.model_name or self.profile.equipment.model_name
-        segments = [
-            (
-                compose.Segment(
-                    step=step,
-                    capture=capture,
-                    equipment=structs.replace(self.profile.equipment, model_name=stated),
-                    object=kind,
-                    captured_ns=readings.received_ns,
-                    number=number,
-                ),
-                observations,
-            )
-            for number, (kind, observations) in enumerate(refraction.objects_of(readings.observations))
-        ]
-        try:
-            for segment, observations in segments[:-1]:
-                compose.store_readings(self._box, segment, observations)
-            segment, observations = segments[-1]
-            compose.store_readings(
-                self._box,
-                segment,
-                observations,
-                also=lambda: exams.finish_capture(spool, capture, note=_note(readings)),
-            )
-        except GatewayError as error:
-            exams.finish_capture(spool, capture, note=str(error))
-            raise
-
     def _finish_abandoned(self) -> None:
         """Close what this port was storing when its process died: what is there is kept, and the journal has the rest."""
         for capture in self._box.spool.captures.abandoned(self._name):
@@ -185,14 +142,6 @@ class Port:
 
     def _say(self, what: str, text: str) -> None:
         self._box.spool.history.add(f"port {self._name}", what, text=text)
-
-
-def _note(readings: ReadingSet) -> str:
-    """What a person should know of a set: why a value may be wrong, and that there was more."""
-    doubts = [doubt for observation in readings.observations for doubt in observation.doubts]
-    if readings.unread:
-        doubts.append(f"{readings.unread} parts of it are not read, the journal has them")
-    return "; ".join(doubts)
 
 
 def _content(readings: ReadingSet) -> tuple[object, ...]:

@@ -50,7 +50,8 @@ class Instrument:
         """Raises ProfileError when the profile's patterns cannot work."""
         self._dialect = dialect_of(profile)
         self._idle_ns = profile.idle_ends_record_ms * 1_000_000
-        self._heard_ns = 0
+        self.heard_ns = 0
+        """When something arrived last."""
         self._observations: list[Observation] = []
         self._model_name = ""
         self._unread = 0
@@ -60,7 +61,7 @@ class Instrument:
     def receive_data(self, data: bytes, now_ns: int) -> list[ReadingSet]:
         """Take what arrived at `now_ns`; return the sets that it ended."""
         ended = self.tick(now_ns)
-        self._heard_ns = now_ns
+        self.heard_ns = now_ns
         self._dialect.framing.receive_data(data)
         while isinstance(record := self._dialect.framing.next_record(), Record):
             ended += self._record(record, now_ns)
@@ -68,11 +69,11 @@ class Instrument:
 
     def tick(self, now_ns: int) -> list[ReadingSet]:
         """Return the set that a pause has ended, if any."""
-        if now_ns - self._heard_ns < self._idle_ns:
+        if now_ns - self.heard_ns < self._idle_ns:
             return []
         ended = []
         while isinstance(record := self._dialect.framing.flush(), Record):
-            ended += self._record(record, self._heard_ns)
+            ended += self._record(record, self.heard_ns)
         return ended + self._end()
 
     def answer(self) -> bytes:

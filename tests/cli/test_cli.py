@@ -17,10 +17,12 @@ from gateway.cli import main
 from gateway.clock import SystemClock
 from gateway.model import StoreOutcome
 from gateway.service.compose import Box
+from gateway.simulators import nidek
 from gateway.simulators.pacs import SimulatedPACS
+from gateway.spool.journal import Journal
 from gateway.spool.spool import Spool
 from tests.flow.arrivals import write
-from tests.service.world import SENTINELS, site_file, still
+from tests.service.world import SENTINELS, WHO, site_file, still
 
 SCRIPT = "simulator:phantom,320x240,progressive,yuyv,25"
 
@@ -265,3 +267,29 @@ def _commands(group, before):
         yield (*before, name), command
         if isinstance(command, click.Group):
             yield from _commands(command, (*before, name))
+
+
+# ---- serial ----
+
+
+def test_a_replay_prints_what_a_port_has_heard_and_keeps_a_set_where_it_is_told(tmp_path, monkeypatch):
+    serial = {"LM": {"device": "/dev/null-lm", "instrument": "nidek-lm"}}
+    file = site_file(tmp_path, serial=serial)
+    monkeypatch.setenv(config.VARIABLE, str(file))
+    site, clock = config.load(file), SystemClock()
+    journal = Journal(site.data / "serial" / "LM")
+    journal.append(nidek.lensmeter() + nidek.damaged(nidek.lensmeter()), clock.now(), clock.monotonic_ns())
+    journal.close()
+    heard = CliRunner().invoke(main, ["serial", "replay", "LM", "--json"])
+    one, damaged = json.loads(heard.stdout)
+    assert (one["number"], one["model_name"], one["values"][0]["value"]) == (1, "LM-1000P", "-1.25")
+    assert "its checksum is wrong" in damaged["error"]
+    with Spool.open(site.data, clock) as spool:
+        step = exam.start(spool, clock, station="LM", modality="OT", profile="simulator-ultrasound", patient=WHO)
+    kept = CliRunner().invoke(main, ["serial", "replay", "LM", "--keep", "1", "--exam", str(step.exam_id)])
+    assert kept.exit_code == 0, kept.output
+    assert "lensometry" in kept.stdout
+    with Spool.open(site.data, clock) as spool:
+        assert [each.source for each in spool.captures.of_exam(step.exam_id)] == ["LM"]
+    assert CliRunner().invoke(main, ["serial", "replay", "LM", "--keep", "1"]).exit_code == 2
+    assert CliRunner().invoke(main, ["serial", "replay", "NOWHERE"]).exit_code == 2

@@ -1,14 +1,16 @@
 """Measurements of eyes and spectacles: each value where the standard wants it, nothing guessed, and what is doubtful said."""
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway import codes
+from gateway import codes, uids
 from gateway.errors import ObjectInvalid
 from gateway.model import Equipment, MeasurementKind, Observation
-from gateway.objects import refraction
+from gateway.objects import refraction, revise
 from gateway.profile import READINGS
 from tests.objects import samples
 
@@ -87,6 +89,22 @@ def test_each_measurement_of_a_set_becomes_its_own_object_and_the_rest_the_repor
     assert [kind.modality for kind, _ in found] == ["KER", "SRF", "SR"]
     assert found[-1][1] == (pressure,)
     assert sum(len(values) for _, values in found) == len(everything)
+
+
+@pytest.mark.parametrize("name", samples.EYES)
+def test_an_identity_given_later_changes_no_value(read, saved, name):
+    emergency = samples.measured(samples.EYES[name], exam_changes={"patient": None, "scheduled": None})[0]
+    sink = io.BytesIO()
+    words = samples.words(sop_instance_uid=uids.instance(samples.EXAM, "ar", 2, 0))
+    revise.write(saved(emergency), sink, words, modified_at=samples.AT)
+    before, after = read(emergency), read(sink.getvalue())
+    assert (before.PatientID, after.PatientID) == (f"EMERGENCY-{samples.EXAM.hex[:8].upper()}", "P-0042")
+    assert after.Modality == before.Modality
+    for element in before:
+        if element.VR == "SQ" and element.keyword.endswith(("EyeSequence", "LensSequence")):
+            assert after[element.tag] == element
+    for line in str(before.get("ImageComments", "")).split("\r\n"):
+        assert line in str(after.get("ImageComments", ""))
 
 
 concepts = st.sampled_from([getattr(codes, name) for name in vars(codes) if name.isupper()])
