@@ -6,7 +6,9 @@ an identification agree. UIDs follow law 2; bytes are durable and their row comm
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
@@ -23,12 +25,13 @@ from gateway.profile import ObjectKind
 from gateway.spool.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from gateway.model import Observation, Picture
     from gateway.objects.words import Sink
+    from gateway.spool.blobs import Part
 
 SERIES: Final = {"image": 1, "cine": 1, "sr": 2, "len": 4, "ar": 5, "ker": 6, "srf": 7}
 """Series Number of each kind of object; stills and cines of an exam are one series, each kind of measurement is its own. 3: notes."""
@@ -109,15 +112,36 @@ def store_video(box: Box, segment: Segment, picture: Picture, stream: Path) -> I
 
 
 def store_readings(
-    box: Box, segment: Segment, observations: tuple[Observation, ...], *, also: Callable[[], None] | None = None
+    box: Box,
+    segment: Segment,
+    observations: tuple[Observation, ...],
+    *,
+    also: Callable[[], None] | None = None,
 ) -> Instance:
     """Write readings as the segment's kind of object says, durable and admitted when this returns; `also` as above.
 
     SR: a Comprehensive SR; the others, one measurement object of an eye (`refraction.objects_of` says which).
     """
-    says, modality = words(box.site, segment), segment.object.modality
-    write = sr.write if modality == profiles.READINGS.modality else refraction.write
-    return _store(box, segment, says, _Wrote(lambda sink: write(sink, says, observations), modality, 1), 0, also)
+    return store_measurements(box, [(segment, observations)], also=also)[0]
+
+
+def store_measurements(
+    box: Box,
+    measured: Sequence[tuple[Segment, tuple[Observation, ...]]],
+    *,
+    also: Callable[[], None] | None = None,
+) -> list[Instance]:
+    """Write several objects of readings as `store_readings` does: after a power cut all of them are there, or none."""
+    with ExitStack() as parts:
+        instances = []
+        for segment, observations in measured:
+            says, modality = words(box.site, segment), segment.object.modality
+            write = sr.write if modality == profiles.READINGS.modality else refraction.write
+            wrote = _Wrote(partial(write, words=says, observations=observations), modality, 1)
+            part = parts.enter_context(box.spool.blobs.part(is_urgent=True))
+            instances.append(_written(box, segment, says, wrote, part))
+        _admit(box, instances, also)
+    return instances
 
 
 def of_instance(box: Box, instance: Instance, step: PerformedStep) -> Segment:
@@ -157,32 +181,42 @@ def _store(
 ) -> Instance:
     """Make the bytes durable, then their row and what goes with it in one transaction, while the part is still ours."""
     with box.spool.blobs.part(reserve_bytes, is_urgent=True) as part:
-        written = wrote.write(part)
-        blob, size_bytes = part.commit()
-        instance = Instance(
-            sop_instance_uid=written.sop_instance_uid,
-            sop_class_uid=written.sop_class_uid,
-            transfer_syntax_uid=written.transfer_syntax_uid,
-            study_instance_uid=segment.step.study_instance_uid,
-            series_instance_uid=says.series_instance_uid,
-            blob=blob,
-            size_bytes=size_bytes,
-            data_digest=written.data_digest,
-            revision=segment.step.identity_revision,
-            exam_id=segment.step.exam_id,
-            capture=segment.capture.number,
-            segment=segment.number,
-            kind=segment.kind,
-            modality=wrote.modality,
-            frame_count=wrote.frame_count,
-            captured_ns=segment.captured_ns,
-            stored_at=box.clock.now(),
-        )
-        with box.spool.transaction():
-            exams.keep(box.spool, box.clock, instance, box.site)
-            if also is not None:
-                also()
+        instance = _written(box, segment, says, wrote, part)
+        _admit(box, [instance], also)
     return instance
+
+
+def _written(box: Box, segment: Segment, says: Words, wrote: _Wrote, part: Part) -> Instance:
+    """Write one object into its part, durable; return the row that is to be admitted."""
+    written = wrote.write(part)
+    blob, size_bytes = part.commit()
+    return Instance(
+        sop_instance_uid=written.sop_instance_uid,
+        sop_class_uid=written.sop_class_uid,
+        transfer_syntax_uid=written.transfer_syntax_uid,
+        study_instance_uid=segment.step.study_instance_uid,
+        series_instance_uid=says.series_instance_uid,
+        blob=blob,
+        size_bytes=size_bytes,
+        data_digest=written.data_digest,
+        revision=segment.step.identity_revision,
+        exam_id=segment.step.exam_id,
+        capture=segment.capture.number,
+        segment=segment.number,
+        kind=segment.kind,
+        modality=wrote.modality,
+        frame_count=wrote.frame_count,
+        captured_ns=segment.captured_ns,
+        stored_at=box.clock.now(),
+    )
+
+
+def _admit(box: Box, instances: Iterable[Instance], also: Callable[[], None] | None) -> None:
+    with box.spool.transaction():
+        for instance in instances:
+            exams.keep(box.spool, box.clock, instance, box.site)
+        if also is not None:
+            also()
 
 
 def _captured_at(segment: Segment) -> datetime:

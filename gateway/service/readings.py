@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def keep(box: compose.Box, port: str, profile: InstrumentProfile, step: PerformedStep, readings: ReadingSet) -> None:
-    """Make the objects of a set, each durable; its capture is complete in the transaction of the last one.
+    """Make the objects of a set, durable, and their capture complete, in one transaction.
 
-    Raises what made it impossible; the capture then is complete with what was stored, and says why there is no more.
+    Raises what made it impossible; the capture then is lost, and says why. The journal has the set.
     """
     capture = exams.begin_capture(
         box.spool, box.clock, step.exam_id, CaptureKind.READING, port, captured_ns=readings.received_ns
@@ -45,14 +45,8 @@ def keep(box: compose.Box, port: str, profile: InstrumentProfile, step: Performe
         for number, (kind, observations) in enumerate(refraction.objects_of(readings.observations))
     ]
     try:
-        for segment, observations in segments[:-1]:
-            compose.store_readings(box, segment, observations)
-        segment, observations = segments[-1]
-        compose.store_readings(
-            box,
-            segment,
-            observations,
-            also=lambda: exams.finish_capture(box.spool, capture, note=note(readings)),
+        compose.store_measurements(
+            box, segments, also=lambda: exams.finish_capture(box.spool, capture, note=note(readings))
         )
     except GatewayError as error:
         exams.finish_capture(box.spool, capture, note=str(error))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import Struct, structs
 
 from gateway.errors import ExamError, NoSuchRow
+from gateway.model import CaptureState
 from gateway.service import readings
 from gateway.source.serial import Instrument, ReadingSet
 from gateway.spool import journal
@@ -82,7 +83,8 @@ def keep(box: Box, port: str, paths: Iterable[Path], profile: InstrumentProfile,
     """
     step = box.spool.exams.get(exam_id)
     at, found = _numbered(paths, profile, number)
-    if any(one.source == port and abs(one.started_at - at) < SAME for one in box.spool.captures.of_exam(exam_id)):
+    kept = (one for one in box.spool.captures.of_exam(exam_id) if one.state is not CaptureState.LOST)
+    if any(one.source == port and abs(one.started_at - at) < SAME for one in kept):
         raise ExamError(problem="this set of readings is in the exam already")
     readings.keep(box, port, profile, step, _in_this_boot(box, at, found))
 

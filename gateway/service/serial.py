@@ -136,9 +136,9 @@ class Port:
         return window_ns > 0 and (step.exam_id, *_content(readings)) in self._kept
 
     def _finish_abandoned(self) -> None:
-        """Close what this port was storing when its process died: what is there is kept, and the journal has the rest."""
+        """Close what this port was storing when its process died: nothing is there yet, and the journal has it."""
         for capture in self._box.spool.captures.abandoned(self._name):
-            exams.finish_capture(self._box.spool, capture, note="ended early: the power failed or the service died")
+            exams.finish_capture(self._box.spool, capture, note="not kept: the power failed; the journal has it")
 
     def _say(self, what: str, text: str) -> None:
         self._box.spool.history.add(f"port {self._name}", what, text=text)
