@@ -2,7 +2,7 @@
 
 A value is written as it was stated; an eye without a sphere, or a cornea without both meridians, has no item. Of a cornea
 the standard asks both radius and power: the one that was not stated is computed with the keratometric index 1.3375, and a
-note says so. PS3.3 C.8.25.2 (General Ophthalmic Refractive Measurements) and the modules of A.60.2 to A.60.5.
+note says so. PS3.3 C.8.25.7 (General Ophthalmic Refractive Measurements) and the modules of A.60.1 to A.60.4.
 """
 
 from __future__ import annotations
@@ -72,29 +72,29 @@ def enhanced_general_equipment(words: Words) -> Dataset:
 
 
 def lensometry_measurements_series(_words: Words) -> Dataset:
-    """C.8.25.3."""
+    """C.8.25.1."""
     return dataset(Modality="LEN")
 
 
 def autorefraction_measurements_series(_words: Words) -> Dataset:
-    """C.8.25.5."""
+    """C.8.25.2."""
     return dataset(Modality="AR")
 
 
 def keratometry_measurements_series(_words: Words) -> Dataset:
-    """C.8.25.7."""
+    """C.8.25.3."""
     return dataset(Modality="KER")
 
 
 def subjective_refraction_measurements_series(_words: Words) -> Dataset:
-    """C.8.25.9."""
+    """C.8.25.4."""
     return dataset(Modality="SRF")
 
 
 def general_ophthalmic_refractive_measurements(words: Words, readings: Readings) -> Dataset:
-    """C.8.25.2: when, of which eyes, and why a value may be wrong."""
-    sides = {one.laterality for one in readings if one.laterality}
-    side = "B" if {"R", "L"} <= sides or "B" in sides else next(iter(sides), None)
+    """C.8.25.7: when, of which eyes, and why a value may be wrong."""
+    sides = {one.laterality for one in readings} & {"R", "L"}
+    side = "B" if len(sides) > 1 else next(iter(sides), None)
     return dataset(
         ContentDate=words_.da(words, words.captured_at),
         ContentTime=words_.tm(words, words.captured_at),
@@ -106,17 +106,18 @@ def general_ophthalmic_refractive_measurements(words: Words, readings: Readings)
 
 
 def lensometry_measurements(_words: Words, readings: Readings) -> Dataset:
-    """C.8.25.4: the lenses of spectacles."""
+    """C.8.25.8: the lenses of spectacles; one of unknown side only where no other is."""
+    right, left = _item(readings, "R", _lens), _item(readings, "L", _lens)
     return dataset(
         LensDescription="",
-        RightLensSequence=_item(readings, "R", _lens),
-        LeftLensSequence=_item(readings, "L", _lens),
-        UnspecifiedLateralityLensSequence=_item(readings, "", _lens),
+        RightLensSequence=right,
+        LeftLensSequence=left,
+        UnspecifiedLateralityLensSequence=None if right or left else _item(readings, "", _lens),
     )
 
 
 def autorefraction_measurements(_words: Words, readings: Readings) -> Dataset:
-    """C.8.25.6."""
+    """C.8.25.9."""
     return dataset(
         AutorefractionRightEyeSequence=_item(readings, "R", _refraction),
         AutorefractionLeftEyeSequence=_item(readings, "L", _refraction),
@@ -125,7 +126,7 @@ def autorefraction_measurements(_words: Words, readings: Readings) -> Dataset:
 
 
 def keratometry_measurements(_words: Words, readings: Readings) -> Dataset:
-    """C.8.25.8: both meridians of each cornea."""
+    """C.8.25.10: both meridians of each cornea."""
     return dataset(
         KeratometryRightEyeSequence=_item(readings, "R", _cornea),
         KeratometryLeftEyeSequence=_item(readings, "L", _cornea),
@@ -133,7 +134,7 @@ def keratometry_measurements(_words: Words, readings: Readings) -> Dataset:
 
 
 def subjective_refraction_measurements(_words: Words, readings: Readings) -> Dataset:
-    """C.8.25.10."""
+    """C.8.25.11."""
     return dataset(
         SubjectiveRefractionRightEyeSequence=_item(readings, "R", _prescription),
         SubjectiveRefractionLeftEyeSequence=_item(readings, "L", _prescription),
@@ -152,6 +153,9 @@ def notes(readings: Readings) -> Iterator[str]:
             yield f"{what}: the instrument stated {one.value!r}, which is no number."
     for side in ("R", "L", ""):
         yield from _derived(Eye(readings, side), _SIDES[side])
+    unsided = [f"{one.concept.meaning} {one.value}" for one in readings if not one.laterality and one.concept in _HELD]
+    if unsided and any(one.laterality in {"R", "L"} for one in readings):
+        yield f"Of neither side: {', '.join(unsided)}."
 
 
 def has_any(readings: Readings, module: Callable[[Words, Readings], Dataset]) -> bool:
@@ -257,7 +261,7 @@ def _cornea(eye: Eye) -> Dataset | None:
     axis = eye.number(codes.MERIDIAN_1)
     if first is None or second is None or axis is None:
         return None
-    axes = int(axis), int(axis + 90 if axis <= 90 else axis - 90)
+    axes = float(axis), float(axis + 90 if axis <= 90 else axis - 90)
     flat, steep = (first, axes[0]), (second, axes[1])
     if first[0] < second[0]:
         flat, steep = steep, flat
@@ -276,7 +280,7 @@ def _meridian(eye: Eye, radius_concept: Code, power_concept: Code) -> tuple[Deci
     return None if radius is None or power is None else (radius, power)
 
 
-def _curve(meridian: tuple[Decimal, Decimal], axis: int) -> Dataset:
+def _curve(meridian: tuple[Decimal, Decimal], axis: float) -> Dataset:
     radius, power = meridian
     return dataset(RadiusOfCurvature=float(radius), KeratometricPower=float(power), KeratometricAxis=axis)
 

@@ -1,7 +1,7 @@
 """Observations of an eye or of spectacles to the measurement objects of PS3.3 A.60: one for each thing that was measured.
 
 `objects_of` says which objects a set of readings becomes: each measurement with at least one whole eye its own object, all
-else a report (`sr`). PS3.3 A.60.2 Lensometry, A.60.3 Autorefraction, A.60.4 Keratometry, A.60.5 Subjective Refraction.
+else a report (`sr`). PS3.3 A.60.1 Lensometry, A.60.2 Autorefraction, A.60.3 Keratometry, A.60.4 Subjective Refraction.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def _of(iod: Iod) -> Iterator[Module]:
     for of_both in iod.of_both:
         yield _title(of_both), of_both(full, shown), of_both(scant, bare)
     for of_readings in iod.of_readings:
-        yield _title(of_readings), of_readings(full, _EYES), of_readings(scant, _EYES[:1])
+        yield _title(of_readings), of_readings(full, _EYES), of_readings(scant, _UNSIDED)
     if iod is iods.COMPREHENSIVE_SR:
         yield _title(sr.sr_document_general), sr.sr_document_general(full), sr.sr_document_general(scant)
         content = sr.sr_document_content
@@ -213,6 +213,7 @@ _EYES = tuple(
     Observation(concept=concept, value="64.0", unit=codes.MILLIMETRE, laterality="B")
     for concept in (codes.DISTANCE_PD, codes.NEAR_PD)
 )
+_UNSIDED = tuple(one for one in _EYES if not one.laterality)
 _REJECTED = (
     Instance(
         sop_instance_uid="2.25.2",

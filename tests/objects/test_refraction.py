@@ -44,6 +44,17 @@ def test_a_lens_of_neither_side_is_not_given_one(read):
     assert "two additions were stated, 1.75 and 3.00: the greater is the near one" in ds.ImageComments
 
 
+def test_a_lens_of_neither_side_beside_others_is_said_and_has_no_item(read):
+    ds = made(read, samples.EYES["lensometry"] + samples.EYES["single-lens"])
+    assert "UnspecifiedLateralityLensSequence" not in ds
+    assert "Of neither side: Power of sphere -1.25" in ds.ImageComments
+
+
+def test_one_eye_and_the_distance_of_both_pupils_are_a_measurement_of_one_eye(read):
+    one = tuple(each for each in samples.EYES["autorefraction"] if each.laterality != "L")
+    assert made(read, one).MeasurementLaterality == "R"
+
+
 def test_an_autorefraction_keeps_the_distance_of_the_pupils(read):
     ds = made(read, samples.EYES["autorefraction"])
     assert ds.AutorefractionRightEyeSequence[0].SpherePower == -1.25
