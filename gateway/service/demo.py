@@ -1,4 +1,4 @@
-"""`gateway demo`: the whole box on simulators: a scanner, an instrument, a RIS and two PACS, one of them down at first.
+"""`gateway demo`: the whole box on simulators: a scanner, two instruments, a RIS and two PACS, one of them down at first.
 
 `stay` leaves it to a person with a browser. `once` plays one exam without one, and ends well only if every object arrived
 whole at both PACS: pixels bit for bit what the pixel chain makes of the frames that the scanner showed, values as printed.
@@ -29,7 +29,7 @@ from gateway.pixels import chain
 from gateway.service.bell import ring
 from gateway.service.compose import Box
 from gateway.service.run import Services, units
-from gateway.simulators import ports, viewer
+from gateway.simulators import nidek, ports, viewer
 from gateway.simulators.instrument import SimulatedInstrument, dose_report
 from gateway.simulators.pacs import SimulatedPACS
 from gateway.simulators.pictures import Playback, number_of, parse
@@ -81,6 +81,8 @@ class World(Struct, frozen=True, kw_only=True):
     near: SimulatedPACS
     far: SimulatedPACS
     instrument: SimulatedInstrument
+    """The dose meter."""
+    lensmeter: SimulatedInstrument
 
 
 class DemoFailed(Exception):
@@ -143,9 +145,10 @@ def world_of(script: str) -> Iterator[World]:
     far = SimulatedPACS(tcp[1], ae_title="FAR", keep=folder / "far", transfer_syntaxes=NATIVE)
     ris = SimulatedRIS(tcp[2], _orders())
     try:
-        with near, ris, SimulatedInstrument() as instrument:
+        with near, ris, SimulatedInstrument() as instrument, SimulatedInstrument() as lensmeter:
             file = folder / "gateway.toml"
-            file.write_text(config.toml(_settings(folder, tcp, script, instrument.path)), encoding="utf-8")
+            lines = {"DOSE": (instrument.path, "plain-line-dose"), "LENS": (lensmeter.path, "nidek-lm")}
+            file.write_text(config.toml(_settings(folder, tcp, script, lines)), encoding="utf-8")
             yield World(
                 folder=folder,
                 file=file,
@@ -154,13 +157,14 @@ def world_of(script: str) -> Iterator[World]:
                 near=near,
                 far=far,
                 instrument=instrument,
+                lensmeter=lensmeter,
             )
             far.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _settings(folder: Path, tcp: list[int], script: str, line: str) -> dict[str, object]:
+def _settings(folder: Path, tcp: list[int], script: str, lines: dict[str, tuple[str, str]]) -> dict[str, object]:
     near, far, ris, listen, panel = tcp
     return {
         "station": {"ae_title": "GATEWAY", "institution_name": "Demonstration", "timezone": "Africa/Nairobi"},
@@ -170,7 +174,10 @@ def _settings(folder: Path, tcp: list[int], script: str, line: str) -> dict[str,
         "grabber": {
             STATION: {"device": script, "profile": PROFILE, "ring_s": RING_S, "retrospective_s": RETROSPECTIVE_S}
         },
-        "serial": {"DOSE": {"device": line, "instrument": "plain-line-dose", "station": STATION}},
+        "serial": {
+            name: {"device": device, "instrument": instrument, "station": STATION}
+            for name, (device, instrument) in lines.items()
+        },
         "destination": {
             "near": {"host": "127.0.0.1", "port": near, "called_ae": "NEAR"},
             "far": {"host": "127.0.0.1", "port": far, "called_ae": "FAR"},
@@ -255,8 +262,11 @@ def _captures(box: Box, world: World, step: PerformedStep, say: Callable[[str, s
     exam.discard(box.spool, step.exam_id, int(slip.split()[1].rstrip(",")))
     say("discard", f"{slip}, taken out again")
     world.instrument.print(dose_report())
-    until(lambda: _has_reading(box, step), ANSWER_S, "the reading did not arrive")
+    until(lambda: _readings(box, step) == 1, ANSWER_S, "the reading did not arrive")
     say("reading", "Dose Area Product 12.50 cGy.cm2, time 42 s, from the serial line")
+    world.lensmeter.print(nidek.lensmeter())
+    until(lambda: _readings(box, step) == len(world.site.serial), ANSWER_S, "the spectacles were not read")
+    say("reading", "spectacles of -1.25 and -2.00 dioptres, from a NIDEK LM-1000P")
     until(lambda: not _is_recording(box, step), ANSWER_S, "a recording did not end")
 
 
@@ -272,8 +282,8 @@ def _press(box: Box, step: PerformedStep, kind: RequestKind) -> str:
     return f"capture {answer.capture}, answered in {(time.monotonic() - began) * 1000:.0f} ms"
 
 
-def _has_reading(box: Box, step: PerformedStep) -> bool:
-    return any(capture.kind is CaptureKind.READING for capture in box.spool.captures.of_exam(step.exam_id))
+def _readings(box: Box, step: PerformedStep) -> int:
+    return sum(capture.kind is CaptureKind.READING for capture in box.spool.captures.of_exam(step.exam_id))
 
 
 def _is_recording(box: Box, step: PerformedStep) -> bool:
@@ -351,8 +361,12 @@ def _arrived(
     )
 
 
+_DOSE: Final = {("Dose Area Product", 12.5, "cGy.cm2"), ("Total Fluoro Time", 42.0, "s")}
+_SPECTACLES: Final = {("RightLensSequence", -1.25, "[diop]"), ("LeftLensSequence", -2.0, "[diop]")}
+
+
 def _reading_remark(seen: viewer.Seen) -> str:
-    wanted = {("Dose Area Product", 12.5, "cGy.cm2"), ("Total Fluoro Time", 42.0, "s")}
+    wanted = _SPECTACLES if seen.modality == "LEN" else _DOSE
     found = {(meaning, float(value), unit) for meaning, value, unit in seen.values}
     return "" if found == wanted else f"it says {sorted(found)}"
 

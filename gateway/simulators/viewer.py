@@ -30,7 +30,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     pictures: npt.NDArray[np.uint8]
     """(frames, rows, columns) or (frames, rows, columns, 3); no frames when it is a report."""
     values: tuple[tuple[str, str, str], ...]
-    """(meaning, value, unit) of each number of a report."""
+    """(meaning, value, unit) of each number of a report, or of the sphere of each lens of spectacles."""
 
 
 def look(path: Path) -> Seen:
@@ -43,7 +43,7 @@ def look(path: Path) -> Seen:
         patient_name=str(ds.PatientName),
         modality=str(ds.Modality),
         pictures=_pictures(ds) if "PixelData" in ds else np.zeros((0, 0, 0), np.uint8),
-        values=tuple(_values(ds)),
+        values=(*_values(ds), *_spheres(ds)),
     )
 
 
@@ -67,3 +67,9 @@ def _values(ds: Dataset) -> list[tuple[str, str, str]]:
             found.append((item.ConceptNameCodeSequence[0].CodeMeaning, str(measured.NumericValue), unit))
         found += _values(item)
     return found
+
+
+def _spheres(ds: Dataset) -> list[tuple[str, str, str]]:
+    """Read Lensometry Measurements (PS3.3 C.8.25.8)."""
+    sides = [keyword for keyword in ("RightLensSequence", "LeftLensSequence") if keyword in ds]
+    return [(keyword, str(ds[keyword].value[0].SpherePower), "[diop]") for keyword in sides]

@@ -23,7 +23,7 @@ def test_the_demo_delivers_every_object_whole_and_valid(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     told = json.loads(ran.stdout)
     assert told["is_good"]
-    assert len(told["objects"]) == 10
+    assert len(told["objects"]) == 12
     files = sorted(kept.glob("*.dcm"))
     assert {path.stem for path in files} == {one["sop_instance_uid"] for one in told["objects"]}
     validator = shutil.which("dciodvfy")
