@@ -1,0 +1,106 @@
+"""Serial instruments: each parser beside the fastest line that its instrument has, and a reading from its last byte to the disk.
+
+The bytes come 64 at a time, as a busy line gives them. The time of a reading is what a person waits after the instrument has
+printed: journal, parser, the objects of PS3.3 A.60, their files and rows, on the disk of this machine; the slowest of all.
+"""
+
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from gateway import config, exam
+from gateway import profile as profiles
+from gateway.clock import SystemClock
+from gateway.device.tty import Tty
+from gateway.model import CaptureState, Patient
+from gateway.profile import InstrumentProfile
+from gateway.service.compose import Box
+from gateway.service.serial import Port
+from gateway.simulators import nidek
+from gateway.simulators.instrument import SimulatedInstrument, dose_report
+from gateway.source.serial import Instrument
+from gateway.spool.spool import Spool
+from tests.service.world import site_file
+
+BYTES = 500_000
+PIECE = 64
+FASTEST_BAUD = 9600
+BITS_A_BYTE = 10
+TIMES_LINE_RATE = 100.0
+READINGS = 20
+GOAL_MS = 200.0
+MESSAGES = {
+    "nidek-rt": nidek.refractor(),
+    "nidek-lm": nidek.lensmeter(),
+    "nidek-ark": nidek.autorefractor(),
+    "nidek-nt": nidek.tonometer(),
+    "plain-line-dose": dose_report(),
+}
+
+
+def run(size: int = BYTES, readings: int = READINGS) -> list[dict[str, object]]:
+    """Measure; one row for each parser, and one for the time of a reading."""
+    return [*(_parser(name, message, size) for name, message in MESSAGES.items()), _reading(readings)]
+
+
+def _parser(name: str, message: bytes, size: int) -> dict[str, object]:
+    data = message * (size // len(message))
+    instrument = Instrument(profiles.instrument(name))
+    began = time.perf_counter()
+    for start in range(0, len(data), PIECE):
+        instrument.receive_data(data[start : start + PIECE], 1)
+    ours = len(data) / (time.perf_counter() - began)
+    peer = FASTEST_BAUD / BITS_A_BYTE
+    return {
+        "name": f"serial, parser of {name}",
+        "ours": round(ours / 1e6, 3),
+        "peer": round(peer / 1e6, 6),
+        "peer_name": f"the line at {FASTEST_BAUD} baud",
+        "unit": "MB/s",
+        "ratio": round(ours / peer, 1),
+        "goal": TIMES_LINE_RATE,
+        "met": ours / peer >= TIMES_LINE_RATE,
+    }
+
+
+def _reading(count: int) -> dict[str, object]:
+    profile = profiles.instrument("nidek-ark")
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="serial") as folder:
+        table = {"ARK": {"device": "/dev/null-ark", "instrument": profile.name, "station": "ROOM-1"}}
+        site = config.load(site_file(Path(folder), serial=table))
+        with Spool.open(site.data, SystemClock()) as spool, SimulatedInstrument(baud=0) as instrument:
+            slowest = max(_times(Box(site=site, spool=spool, clock=spool.clock), profile, instrument, count))
+    return {
+        "name": "serial, from the last byte of an autorefractor to two durable objects, slowest",
+        "ours": round(slowest * 1e3, 1),
+        "peer": GOAL_MS,
+        "peer_name": "what is promised",
+        "unit": "ms",
+        "ratio": round(slowest * 1e3 / GOAL_MS, 3),
+        "goal": 1.0,
+        "met": slowest * 1e3 <= GOAL_MS,
+    }
+
+
+def _times(box: Box, profile: InstrumentProfile, instrument: SimulatedInstrument, count: int) -> list[float]:
+    """How long each of several readings took, in seconds; each in an exam of its own, so that none is a reprint."""
+    port, stop, times = Port("ARK", box, profile), threading.Event(), []
+    with Tty(instrument.path, profile.line) as tty:
+        thread = threading.Thread(target=port.listen, args=(tty, stop))
+        thread.start()
+        for number in range(count):
+            who = Patient(patient_id=f"B-{number}", name="Synthetic^Bench")
+            step = exam.start(
+                box.spool, box.clock, station="ROOM-1", modality="OT", profile="simulator-ultrasound", patient=who
+            )
+            instrument.print(nidek.autorefractor())
+            began = time.perf_counter()
+            while not any(each.state is CaptureState.HELD for each in box.spool.captures.of_exam(step.exam_id)):
+                time.sleep(0.001)
+            times.append(time.perf_counter() - began)
+            exam.complete(box.spool, box.clock, step.exam_id)
+        stop.set()
+        thread.join()
+    port.close()
+    return times
