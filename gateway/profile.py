@@ -201,9 +201,9 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """As in a modality."""
     confirm: tuple[str, ...] = ()
     """As in a modality."""
-    kind: Literal["plain_line", "nidek"]
-    """The dialect: plain_line reads printed lines by regular expressions; nidek, what NIDEK refractors, autorefractors, lensmeters and
-    tonometers send."""
+    kind: Literal["plain_line", "astm", "nidek"]
+    """The dialect: plain_line reads printed lines by regular expressions; astm, the records of an analyser (ASTM E1381 and E1394) by the
+    same; nidek, what NIDEK refractors, autorefractors, lensmeters and tonometers send."""
     cable: str = ""
     """Name of a file in hw/cables/ (without .toml): what goes between the box and the instrument."""
     equipment: Equipment = Equipment()
@@ -218,7 +218,7 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     idle_ends_record_ms: int = 500
     """A pause this long ends a set of readings."""
     reading: tuple[Reading, ...] = ()
-    """Of plain_line, at least one."""
+    """Of plain_line and astm, at least one."""
     checksum: Literal["none", "optional", "required"] = "none"
     """Of nidek: whether the four digits behind a message are looked at. A wrong one is never accepted; with required, a missing one
     neither."""
@@ -491,7 +491,7 @@ def _of_instrument(found: InstrumentProfile) -> Iterator[str]:
         yield f'encoding: Python knows none called "{found.encoding}"'
     if not found.terminator:
         yield "terminator is empty: name the characters that end a line"
-    if found.kind == "plain_line" and not found.reading:
+    if found.kind != "nidek" and not found.reading:
         yield "it has no [[reading]]: nothing would ever be read"
     if found.kind == "nidek":
         yield from _of_nidek(found)
@@ -501,7 +501,7 @@ def _of_instrument(found: InstrumentProfile) -> Iterator[str]:
 
 def _of_nidek(found: InstrumentProfile) -> Iterator[str]:
     if found.reading:
-        yield 'kind = "nidek" knows what it reads: [[reading]] is for plain_line'
+        yield 'kind = "nidek" knows what it reads: [[reading]] is for plain_line and astm'
     if found.clear_to_send and not re.fullmatch(r"C[A-Z0-9]{2}", found.clear_to_send, re.ASCII):
         yield f'clear_to_send is a C and two letters, as in "CLM", and not "{found.clear_to_send}"'
     if found.reprint_minutes < 0:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gateway.errors import UnreadableRecord
+from gateway.source.dialects.astm import Astm
 from gateway.source.dialects.nidek import Nidek
 from gateway.source.dialects.plain_line import PlainLine
 from gateway.wire.records import Record
@@ -41,6 +42,8 @@ def dialect_of(profile: InstrumentProfile) -> Dialect:
             return PlainLine(profile)
         case "nidek":
             return Nidek(profile)
+        case "astm":
+            return Astm(profile)
 
 
 class Instrument:
@@ -56,7 +59,6 @@ class Instrument:
         self._model_name = ""
         self._unread = 0
         self._errors: list[UnreadableRecord] = []
-        self._answer = bytearray()
 
     def receive_data(self, data: bytes, now_ns: int) -> list[ReadingSet]:
         """Take what arrived at `now_ns`; return the sets that it ended."""
@@ -78,9 +80,7 @@ class Instrument:
 
     def answer(self) -> bytes:
         """Return what must be sent to the instrument, once."""
-        answer = bytes(self._answer)
-        self._answer.clear()
-        return answer
+        return self._dialect.answer()
 
     def errors(self) -> list[UnreadableRecord]:
         """Return what could not be read since the last call."""
@@ -93,7 +93,6 @@ class Instrument:
         except UnreadableRecord as error:
             self._errors.append(error)
             return []
-        self._answer += said.answer
         self._observations += said.observations
         self._unread += said.unread
         self._model_name = said.model_name or self._model_name

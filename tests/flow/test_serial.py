@@ -19,6 +19,7 @@ from gateway.clock import SystemClock
 from gateway.model import CaptureKind, CaptureState, DeliveryState, Patient, PerformedStep
 from gateway.service.run import Services
 from gateway.simulators import nidek
+from gateway.simulators.analyser import Analyser
 from gateway.simulators.instrument import SimulatedInstrument
 from gateway.spool.spool import Spool
 from tests.service.world import site_file
@@ -26,6 +27,7 @@ from tests.service.world import site_file
 STATION = "ROOM-1"
 WHO = Patient(patient_id="E-1", name="Synthetic^Eye", birth_date="19700102", sex="F")
 INSTRUMENTS = {"RT": "nidek-rt", "LM": "nidek-lm", "ARK": "nidek-ark", "NT": "nidek-nt"}
+LINES = INSTRUMENTS | {"LAB": "astm-analyser"}
 PRINTS = {
     "RT": nidek.refractor(),
     "LM": nidek.lensmeter(),
@@ -35,7 +37,7 @@ PRINTS = {
 
 
 class Clinic:
-    """Four instruments beside a box at work, whose PACS is DCMTK's."""
+    """Four eye instruments and an analyser beside a box at work, whose PACS is DCMTK's."""
 
     def __init__(self, file: Path, received: Path, instruments: dict[str, SimulatedInstrument], spool: Spool) -> None:
         self.file, self.received, self.instruments, self.spool = file, received, instruments, spool
@@ -48,6 +50,11 @@ class Clinic:
     def readings(self, step: PerformedStep) -> int:
         found = self.spool.captures.of_exam(step.exam_id)
         return sum(one.kind is CaptureKind.READING and one.state is not CaptureState.RECORDING for one in found)
+
+    def is_sent(self, step: PerformedStep) -> bool:
+        """Say whether the PACS has every object of an exam."""
+        states = [one.state for one in self.spool.deliveries.of_exam(step.exam_id) if "STORE" in one.kind]
+        return bool(states) and set(states) == {DeliveryState.SENT}
 
     def events(self, name: str) -> list[str]:
         return [entry.event for entry in self.spool.history.of(f"port {name}")]
@@ -84,7 +91,7 @@ def storescp(port: int, folder: Path) -> Iterator[None]:
 def clinic(tmp_path_factory: pytest.TempPathFactory, free_ports) -> Iterator[Clinic]:
     folder = tmp_path_factory.mktemp("clinic")
     dicom, listen, panel = free_ports(3)
-    instruments = {name: SimulatedInstrument(baud=9600) for name in INSTRUMENTS}
+    instruments = {name: SimulatedInstrument(baud=9600) for name in LINES}
     file = site_file(
         folder,
         (listen, panel),
@@ -92,11 +99,11 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, free_ports) -> Iterator[Cli
         destination={"pacs": {"host": "127.0.0.1", "port": dicom, "called_ae": "PACS"}},
         serial={
             name: {"device": instruments[name].path, "instrument": profile, "station": STATION}
-            for name, profile in INSTRUMENTS.items()
+            for name, profile in LINES.items()
         },
     )
     lines: list[str] = []
-    names = ["keeper", "forward", *(f"serial@{name}" for name in INSTRUMENTS)]
+    names = ["keeper", "forward", *(f"serial@{name}" for name in LINES)]
     with storescp(dicom, folder / "pacs"), Spool.open(config.load(file).data, SystemClock()) as spool:
         services = Services(names, file, lines.append)
         done = threading.Event()
@@ -108,7 +115,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, free_ports) -> Iterator[Cli
         thread = threading.Thread(target=look_after, daemon=True)
         thread.start()
         journals = config.load(file).data / "serial"
-        until(lambda: all((journals / name).is_dir() for name in INSTRUMENTS), 60.0, "a port did not open")
+        until(lambda: all((journals / name).is_dir() for name in LINES), 60.0, "a port did not open")
         time.sleep(1.0)
         try:
             yield Clinic(file, folder / "pacs", instruments, spool)
@@ -145,11 +152,7 @@ def test_four_instruments_of_one_exam_arrive_at_the_pacs_value_by_value(clinic: 
     assert number_of_objects(clinic, step) == 10
     exam.complete(clinic.spool, SystemClock(), step.exam_id)
 
-    def is_sent() -> bool:
-        states = [one.state for one in clinic.spool.deliveries.of_exam(step.exam_id) if "STORE" in one.kind]
-        return bool(states) and set(states) == {DeliveryState.SENT}
-
-    until(is_sent, 60.0, "not everything was delivered")
+    until(lambda: clinic.is_sent(step), 60.0, "not everything was delivered")
     found = clinic.objects()
     assert {modality: len(objects) for modality, objects in found.items()} == {
         "LEN": 2,
@@ -251,6 +254,24 @@ def test_a_damaged_message_makes_no_object_and_an_instrument_that_asks_is_answer
     instrument.print(nidek.lensmeter())
     until(lambda: clinic.readings(step) == 1, 20.0, "what came after was not kept")
     exam.discontinue(clinic.spool, SystemClock(), step.exam_id, reason="test")
+
+
+@pytest.mark.timeout(120)
+def test_an_analyser_has_every_frame_acknowledged_and_its_results_arrive(clinic: Clinic) -> None:
+    step = clinic.start()
+    analyser = Analyser(clinic.instruments["LAB"], damaged=frozenset({4}))
+    analyser.send()
+    assert analyser.answers == b"\x06" * 4 + b"\x15" + b"\x06" * 3
+    until(lambda: clinic.readings(step) == 1, 20.0, "its results were not kept")
+    exam.complete(clinic.spool, SystemClock(), step.exam_id)
+    until(lambda: clinic.is_sent(step), 60.0, "not everything was delivered")
+    report = next(ds for ds in clinic.objects()["SR"] if ds.StudyInstanceUID == step.study_instance_uid)
+    assert sorted(numbers(report)) == [
+        ("Glucose [Mass/volume] in Serum or Plasma", "", "98.3", "mg/dL"),
+        ("Potassium [Moles/volume] in Serum or Plasma", "", "4.2", "mmol/L"),
+    ]
+    assert report.ManufacturerModelName == "Example"
+    check_validity(clinic.received)
 
 
 @pytest.mark.timeout(120)

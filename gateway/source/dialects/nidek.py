@@ -51,6 +51,7 @@ class Nidek:
         self.framing = Messages(has_checksum=profile.checksum != "none")
         self._needs_checksum = profile.checksum == "required"
         self._clear_to_send = profile.clear_to_send
+        self._answer = b""
 
     def hear(self, record: Record, received_ns: int) -> Said:
         """Return what a message says. Raises UnreadableRecord for a damaged one, and for one without any value."""
@@ -74,7 +75,13 @@ class Nidek:
         """A command: RS asks whether it may send; SD is the answer (LM-1000 manual, communication procedure)."""
         if not self._clear_to_send or f"{STX}RS{ETB}" not in text:
             return Said(unread=1)
-        return Said(answer=f"{SOH}{self._clear_to_send}{STX}SD{ETB}{EOT}\r".encode("ascii"))
+        self._answer = f"{SOH}{self._clear_to_send}{STX}SD{ETB}{EOT}\r".encode("ascii")
+        return Said()
+
+    def answer(self) -> bytes:
+        """Return the command that an instrument waits for which asked to send, once."""
+        answer, self._answer = self._answer, b""
+        return answer
 
 
 # ---- values: what each may be, and how it is written ----

@@ -38,6 +38,10 @@ class PlainLine:
         is_end = bool(self._record_end) and record.data.strip() == self._record_end
         return Said(observations=self.parse(record.data, received_ns), is_end=is_end)
 
+    def answer(self) -> bytes:
+        """Nothing: a printer is not talked to."""
+        return b""
+
     def parse(self, line: bytes, received_ns: int) -> tuple[Observation, ...]:
         """Return what a line states: nothing, one value, or several when patterns match in several places."""
         text = line.decode(self._encoding, errors="replace")

@@ -21,8 +21,6 @@ class Said(Struct, frozen=True, kw_only=True):
     """What the instrument calls itself; empty when it does not."""
     unread: int = 0
     """Parts of it that this dialect does not read: the journal has them."""
-    answer: bytes = b""
-    """What the instrument waits for."""
 
 
 class Dialect(Protocol):
@@ -34,3 +32,6 @@ class Dialect(Protocol):
 
     def hear(self, record: Record, received_ns: int) -> Said:
         """Return what a record says. Raises UnreadableRecord, and nothing else, whatever its bytes are."""
+
+    def answer(self) -> bytes:
+        """Return what the instrument waits for, once: it is sent after the bytes that it answers are durable (law 1)."""
