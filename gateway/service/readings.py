@@ -16,13 +16,13 @@ from gateway.objects import refraction
 from gateway.service import compose
 
 if TYPE_CHECKING:
-    from gateway.model import PerformedStep
+    from gateway.model import Capture, PerformedStep
     from gateway.profile import InstrumentProfile
     from gateway.source.serial import ReadingSet
 
 
-def keep(box: compose.Box, port: str, profile: InstrumentProfile, step: PerformedStep, readings: ReadingSet) -> None:
-    """Make the objects of a set, durable, and their capture complete, in one transaction.
+def keep(box: compose.Box, port: str, profile: InstrumentProfile, step: PerformedStep, readings: ReadingSet) -> Capture:
+    """Make the objects of a set, durable, and their capture complete, in one transaction; return the capture.
 
     Raises what made it impossible; the capture then is lost, and says why. The journal has the set.
     """
@@ -51,6 +51,7 @@ def keep(box: compose.Box, port: str, profile: InstrumentProfile, step: Performe
     except GatewayError as error:
         exams.finish_capture(box.spool, capture, note=str(error))
         raise
+    return capture
 
 
 def note(readings: ReadingSet) -> str:

@@ -12,6 +12,7 @@ from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device.tty import Tty
 from gateway.errors import DeviceError, GatewayError
+from gateway.model import CaptureState
 from gateway.service import compose, log, notify
 from gateway.service import readings as readings_
 from gateway.source.serial import Instrument, ReadingSet
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.clock import Clock
     from gateway.config import Site
     from gateway.errors import UnreadableRecord
-    from gateway.model import PerformedStep
+    from gateway.model import Capture, PerformedStep
     from gateway.profile import InstrumentProfile
     from gateway.service.bell import Bell
     from gateway.spool.spool import Spool
@@ -63,8 +64,8 @@ class Port:
         self._watchdog = notify.Watchdog()
         self._logger = log.of(f"serial@{name}")
         self._is_gone = False
-        self._kept: dict[tuple[object, ...], int] = {}
-        """What was kept of each exam, and when it was heard: a reprint is recognised by it."""
+        self._kept: dict[tuple[object, ...], Capture] = {}
+        """What was kept of each exam lately: a reprint is recognised by it."""
         self._unreadable: list[UnreadableRecord] = []
         self._complained_ns = box.clock.monotonic_ns() - MINUTE_NS
         self._finish_abandoned()
@@ -121,19 +122,21 @@ class Port:
             self._say("a reprint came", f"{len(readings.observations)} values, the same as before: no second object")
             return
         try:
-            readings_.keep(self._box, self._name, self.profile, step, readings)
+            capture = readings_.keep(self._box, self._name, self.profile, step, readings)
         except GatewayError as error:
             self._logger.error("%s", error, extra={"EXAM": str(step.exam_id), "CODE": error.code})  # noqa: TRY400  no trace: the sentence says it
             self._say("a reading could not be kept", str(error))
             return
-        self._kept[(step.exam_id, *_content(readings))] = readings.received_ns
+        self._kept[(step.exam_id, *_content(readings))] = capture
 
     def _is_reprint(self, step: PerformedStep, readings: ReadingSet) -> bool:
-        """Say whether the same was printed in this exam some minutes ago."""
-        window_ns = self.profile.reprint_minutes * MINUTE_NS
-        oldest = readings.received_ns - window_ns
-        self._kept = {key: kept_ns for key, kept_ns in self._kept.items() if kept_ns > oldest}
-        return window_ns > 0 and (step.exam_id, *_content(readings)) in self._kept
+        """Say whether the same was printed in this exam some minutes ago, and is still a part of it."""
+        oldest_ns = readings.received_ns - self.profile.reprint_minutes * MINUTE_NS
+        self._kept = {content: capture for content, capture in self._kept.items() if capture.started_ns > oldest_ns}
+        former = self._kept.get((step.exam_id, *_content(readings)))
+        if former is None:
+            return False
+        return self._box.spool.captures.get(step.exam_id, former.number).state is not CaptureState.DISCARDED
 
     def _finish_abandoned(self) -> None:
         """Close what this port was storing when its process died: nothing is there yet, and the journal has it."""

@@ -1,14 +1,17 @@
 """A set of readings in the spool: all of its objects or none, whatever fails; and what a dead process left is said."""
 
 import os
+import threading
 from datetime import timedelta
 
 import pydicom
 import pytest
+from msgspec import structs
 
 from gateway import config, exam
 from gateway import profile as profiles
 from gateway.clock import SystemClock
+from gateway.device.tty import Tty
 from gateway.errors import DiskFull
 from gateway.model import CaptureKind, CaptureState
 from gateway.objects import refraction
@@ -16,6 +19,7 @@ from gateway.service import readings, replay
 from gateway.service.compose import Box
 from gateway.service.serial import Port
 from gateway.simulators import nidek
+from gateway.simulators.instrument import SimulatedInstrument
 from gateway.source.serial import Instrument
 from gateway.spool.journal import Journal
 from gateway.spool.spool import Spool
@@ -104,3 +108,42 @@ def test_the_objects_of_a_set_carry_the_model_that_the_instrument_names(box, ste
         ds = pydicom.dcmread(box.spool.blobs.path(one.blob))
         assert (ds.Manufacturer, ds.ManufacturerModelName) == ("NIDEK", "ARK-530A")
         assert abs(one.stored_at - box.clock.now()) < timedelta(minutes=1)
+
+
+def play(box, profile, *messages):
+    """Print messages to one port, one after the other; a function among them is called in its turn."""
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, profile.line) as tty:
+        port, stop = Port(PORT, box, profile), threading.Event()
+        thread = threading.Thread(target=port.listen, args=(tty, stop))
+        thread.start()
+        for message in messages:
+            before = tail(box)
+            message() if callable(message) else instrument.print(message)
+            for _ in range(100):
+                if callable(message) or tail(box) != before:
+                    break
+                stop.wait(0.05)
+        stop.set()
+        thread.join()
+        port.close()
+
+
+def tail(box):
+    """Something that changes with each reading, kept or not."""
+    captures = [each for one in box.spool.exams.recent(9) for each in box.spool.captures.of_exam(one.exam_id)]
+    settled = [each.number for each in captures if each.state is not CaptureState.RECORDING]
+    return settled, len(box.spool.history.of(f"port {PORT}"))
+
+
+def test_a_reprint_makes_no_second_capture_until_the_first_is_discarded(box, step):
+    message = nidek.autorefractor()
+    play(box, ARK, message, message, lambda: exam.discard(box.spool, step.exam_id, 1), message)
+    states = [one.state for one in box.spool.captures.of_exam(step.exam_id)]
+    assert states == [CaptureState.DISCARDED, CaptureState.HELD]
+    assert [entry.event for entry in box.spool.history.of(f"port {PORT}")] == ["a reprint came"]
+
+
+def test_an_instrument_whose_profile_knows_no_reprints_states_each_reading_anew(box, step):
+    message = nidek.autorefractor()
+    play(box, structs.replace(ARK, reprint_minutes=0), message, message)
+    assert len(box.spool.captures.of_exam(step.exam_id)) == 2
