@@ -25,6 +25,7 @@ GROUPS = {
             *("-serial", "null", "-device", "pci-serial,chardev=near", "-device", "pci-serial,chardev=far"),
         ),
     ),
+    "net": bench.Group(needs_kernels=False),
 }
 IS_GUEST = "RIG_REPORTS" in os.environ
 _guests = pytest.StashKey[dict[str, bench.GuestTests]]()
