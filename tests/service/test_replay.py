@@ -29,7 +29,9 @@ WHO = Patient(patient_id="E-1", name="Synthetic^Eye")
 
 @pytest.fixture
 def box(tmp_path):
-    serial = {name: {"device": f"/dev/null-{name}", "instrument": "nidek-lm", "station": "ROOM-1"} for name in ("LM", "LM2")}
+    serial = {
+        name: {"device": f"/dev/null-{name}", "instrument": "nidek-lm", "station": "ROOM-1"} for name in ("LM", "LM2")
+    }
     site = config.load(site_file(tmp_path, serial=serial))
     with Spool.open(site.data, SystemClock()) as spool:
         yield Box(site=site, spool=spool, clock=spool.clock)
