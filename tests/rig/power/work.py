@@ -189,8 +189,8 @@ def is_ready(world: World) -> bool:
     return status is not None and status.signal is Signal.STREAMING
 
 
-def play(name: str, seconds: float, ports: tuple[int, int]) -> None:
-    """Let one box work for so long, in a session of its own, which ends with it."""
+def play(name: str, seconds: float, ports: tuple[int, int]) -> bool:
+    """Let one box work for so long, in a session of its own, which ends with it; return whether it did."""
     pid = os.fork()
     if not pid:
         code = 9
@@ -204,8 +204,9 @@ def play(name: str, seconds: float, ports: tuple[int, int]) -> None:
             traceback.print_exc()
         finally:
             os._exit(code)
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
     os.killpg(pid, signal.SIGKILL)
+    return status == 0
 
 
 def live_through(world: World, seconds: float) -> None:
@@ -240,7 +241,9 @@ def main(runs: list[str]) -> None:
     say("imported", f"{time.clock_gettime(time.CLOCK_BOOTTIME):.1f}", f"{time.monotonic() - began:.1f}")
     for number, run in enumerate(runs):
         name, _, seconds = run.partition("=")
-        play(name, float(seconds), (10400 + 2 * number, 10401 + 2 * number))
+        if not play(name, float(seconds), (10400 + 2 * number, 10401 + 2 * number)):
+            say("again")  # its services were not ready in time: once more, from what it left
+            play(name, float(seconds), (10500 + 2 * number, 10501 + 2 * number))
 
 
 if __name__ == "__main__":
