@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from gateway.spool.spool import Spool
 
 FAILED: Final = "the power failed, or the gateway was stopped"
-EARLY: Final = "It ended early: "
-MISSED: Final = "Pictures missed: "
 LOSSES: Final = MappingProxyType(
     {
         "dropped": "dropped by the grabber",
@@ -77,10 +75,13 @@ def finish(
 ) -> None:
     """Compose every frame log of a capture into its object, and say that the capture is complete.
 
-    The same right after the recording and after a crash: what is already admitted is not made again.
+    The same right after the recording and after a crash: what is already admitted is not made again. `ended_early`: why the
+    recording ended before its time, where it never came to its end; else its last log says it.
     """
     spool = station.box.spool
     logs = [_read(path) for path in _logs_of(spool, capture)]
+    if logs and logs[-1].counted.is_over:
+        ended_early = logs[-1].counted.ended_early
     _note(spool, capture, logs, ended_early)
     for log in logs:
         _compose(station, step, capture, profile, log, ended_early)
@@ -101,26 +102,18 @@ def rescue(station: Station, profile_of: Callable[[str], ModalityProfile]) -> in
         step = spool.exams.get(capture.exam_id)
         is_all_kept = not _logs_of(spool, capture) and spool.instances.of_capture(capture.exam_id, capture.number)
         try:
-            finish(station, step, capture, profile_of(step.profile), ended_early="" if is_all_kept else _why(capture))
+            finish(station, step, capture, profile_of(step.profile), ended_early="" if is_all_kept else FAILED)
         except GatewayError as error:
             station.logger.warning("%s", error, extra={"EXAM": str(step.exam_id), "CODE": error.code})
     return len(abandoned)
-
-
-def _why(capture: Capture) -> str:
-    """Say why a recording that nobody composed ended: as its note has it, which is written at its end; else it was cut off."""
-    if not capture.note:
-        return FAILED
-    _, is_early, reason = capture.note.partition(EARLY)
-    return reason.partition(f" {MISSED}")[0].rstrip(".") if is_early else ""
 
 
 def _note(spool: Spool, capture: Capture, logs: list[Log], ended_early: str) -> None:
     """Say what became of a recording while its logs still tell it; a crash further on does not change that."""
     missing = sum(log.counted.faulty for log in logs)
     overrun = sum(log.counted.overrun for log in logs)
-    early = f"{EARLY}{ended_early.rstrip('.')}." if ended_early else ""
-    missed = f"{MISSED}{missing}." if missing else ""
+    early = f"It ended early: {ended_early.rstrip('.')}." if ended_early else ""
+    missed = f"Pictures missed: {missing}." if missing else ""
     slow = f"This box was too slow for {overrun} of them." if overrun else ""
     notes = (early, missed, slow)
     if any(notes) and not spool.captures.get(capture.exam_id, capture.number).note:

@@ -119,14 +119,14 @@ class Recording:
     def _run(self) -> None:
         """Record, then compose."""
         try:
-            self._ended_early = self._record()
+            self._record()
         except GatewayError as error:
             self._ended_early = str(error)
             self._say(error)
         self.keep()
 
-    def _record(self) -> str:
-        """Fill the frame logs; return what ended the stream before its time, if something did."""
+    def _record(self) -> None:
+        """Fill the frame logs; the last one says what ended the stream before its time, if something did."""
         spool, plan = self._station.box.spool, self.plan
         stored = self._stored()
         segment, is_over = 0, False
@@ -137,9 +137,14 @@ class Recording:
             except BaseException:
                 log.abandon()
                 raise
-            log.close()
-            if not is_over:
+            if is_over:
+                log.end(self._why())
+            else:
+                log.close()
                 segment = spool.captures.next_segment(plan.step.exam_id, plan.capture.number)
+
+    def _why(self) -> str:
+        """Return what ended the stream before its time; empty when it was stopped."""
         ended = self._reader.take()
         return str(ended.error) if isinstance(ended, Ended) and ended.error is not None else ""
 
@@ -264,9 +269,12 @@ class Syncing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait for the sync under way. Raises what it met: the kernel tells a lost write once, and never again (fsync(2))."""
         self._thread.shutdown()
         self._tell()
+        if kind is None and self._pending is not None:
+            self._pending.result()
 
     def turn(self) -> None:
         """Begin a sync when it is time and none is under way. Raises what the last one met: DiskFull and the like."""

@@ -65,8 +65,10 @@ class Tally(Struct, frozen=True):
     payload_bytes: int
     first_ns: int
     last_ns: int
-    is_closed: bool
-    """It was closed in order; otherwise it ends where the power, or the process, failed."""
+    is_over: bool
+    """The recording ended in it; otherwise it goes on in another log, or was cut off by the power or a dead process."""
+    ended_early: str = ""
+    """Where it is over: why, when it ended before it was stopped."""
     why: dict[str, int] = {}
     """What became of how many of the faulty ones, as far as it was told: "dropped", "error", "short", ..."""
     repeated: int = 0
@@ -134,12 +136,20 @@ class FrameLog:
             os.fdatasync(self._fd)
 
     def close(self) -> None:
-        """Mark the end, make it durable, and let the file go."""
+        """Make it durable and let the file go: the recording goes on in another."""
         try:
-            self._add(memoryview(b""), 0, _END)
             self.sync()
         finally:
             self.abandon()
+
+    def end(self, ended_early: str = "") -> None:
+        """Mark the end of the recording, and why it came before its time; make it durable, and let the file go."""
+        try:
+            self._add(memoryview(ended_early.encode()), 0, _END)
+        except BaseException:
+            self.abandon()
+            raise
+        self.close()
 
     def abandon(self) -> None:
         """Let the file go as it is (the disk is full, or the grabber failed): its whole frames stay."""
@@ -182,10 +192,10 @@ def tally(path: Path, look: Callable[[int, bytes], object] = lambda _ns, _frame:
     frames = faulty = overrun = repeated = payload = first = last = 0
     gap = gap_overrun = 0  # what was missed since the last whole frame, and counts once another follows
     why, gap_why = Counter[str](), Counter[str]()
-    is_closed = False
+    is_over, ended_early = False, ""
     for captured_ns, flags, frame in _records(path):
         if flags & _END:
-            is_closed = True
+            is_over, ended_early = True, frame.decode("utf-8", "replace")
         elif flags & _WHOLE:
             frames += 1
             faulty, overrun, gap, gap_overrun = faulty + gap, overrun + gap_overrun, 0, 0
@@ -199,7 +209,7 @@ def tally(path: Path, look: Callable[[int, bytes], object] = lambda _ns, _frame:
             gap += 1
             gap_overrun += bool(flags & _OVERRUN)
             gap_why.update([frame.decode("utf-8", "replace")] if frame else [])
-    return Tally(frames, faulty, overrun, payload, first, last, is_closed, dict(why), repeated)
+    return Tally(frames, faulty, overrun, payload, first, last, is_over, ended_early, dict(why), repeated)
 
 
 def is_recording(path: Path) -> bool:

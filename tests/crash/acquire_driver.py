@@ -259,7 +259,7 @@ def look(folder: Path, told: Told, chance: random.Random) -> None:
     with Spool.open(site.data, SystemClock()) as spool:
         before = uids(spool)
         broken = [c for c in captures(spool) if c.state is CaptureState.RECORDING]
-        had = {(c.exam_id, c.number): [_kept(path) for path in _logs(spool, c.exam_id, c.number)] for c in broken}
+        had = {(c.exam_id, c.number): _kept(_logs(spool, c.exam_id, c.number)) for c in broken}
     if chance.randrange(RESCUE_DIES_EVERY) == 0:
         life(rescue, folder, told, at=chance.choice(told.composing))
     assert not life(rescue, folder, told)
@@ -273,11 +273,13 @@ def look(folder: Path, told: Told, chance: random.Random) -> None:
     assert list((site.data / "framelogs").iterdir()) == []
 
 
-def _kept(path: Path) -> int:
-    try:
-        return framelog.tally(path).frames
-    except SpoolError:
-        return 0
+def _kept(paths: list[Path]) -> list[framelog.Tally]:
+    """Return what is in those logs that can be read."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(SpoolError):
+            found.append(framelog.tally(path))
+    return found
 
 
 def captures(spool: Spool) -> Iterator:
@@ -337,16 +339,17 @@ def check_cine(spool: Spool, key: tuple[str, int], told: Told) -> None:
     assert (f"Pictures missed: {missing}." in note) if missing else ("missed" not in note), (missing, note)
 
 
-def check_broken(spool: Spool, capture, had: list[int], before: set[str], told: Told) -> None:
+def check_broken(spool: Spool, capture, had: list[framelog.Tally], before: set[str], told: Told) -> None:
     """What a recording had when it died is kept, and says that it ended early, unless it had come to its end: capture and objects."""
     now = spool.captures.get(capture.exam_id, capture.number)
     made = spool.instances.of_capture(capture.exam_id, capture.number)
     told.lost += now.state is CaptureState.LOST
-    is_early = not capture.note or EARLY in capture.note
-    if sum(had):
+    is_early = not any(each.is_over for each in had)
+    frames = sum(each.frames for each in had)
+    if frames:
         assert now.state in KEPT
         assert is_early == (EARLY in now.note), now
-        assert sum(i.frame_count for i in made) >= sum(had)
+        assert sum(i.frame_count for i in made) >= frames
     for each in made:
         if each.sop_instance_uid not in before:
             told.early += is_early

@@ -13,6 +13,7 @@ from pydicom.encaps import generate_frames
 
 from gateway import exam
 from gateway.clock import SystemClock
+from gateway.errors import DiskFull
 from gateway.model import CaptureKind, CaptureState, Frame, FrameFormat, Patient
 from gateway.pixels import chain, codecs
 from gateway.profile import ModalityProfile, ObjectKind, PixelChain, VideoInput
@@ -21,6 +22,7 @@ from gateway.service.compose import Box
 from gateway.service.encoding import Encoders
 from gateway.service.recording import Plan, Recording
 from gateway.source.ring import Ring
+from gateway.spool.framelog import FrameLog
 from gateway.spool.spool import Spool
 
 NAME, COLUMNS, ROWS = "ROOM-1", 64, 48
@@ -315,11 +317,35 @@ def test_what_a_dead_process_left_in_the_quick_form_is_rescued_whole(place, monk
     ring = place.ring(raws)
     made = place.recording(ring, found)
     ring.end(None)
-    made._record()  # and there the power fails: nothing is composed
+    monkeypatch.setattr(FrameLog, "end", lambda log, _why: log.abandon())  # here the power fails
+    made._record()
     closing.finish(place.station, place.step, made.plan.capture, found, ended_early=closing.FAILED)  # as a rescue does
     (ds,) = place.objects(made)
     assert np.array_equal(np.stack(pixels_of(ds)), np.stack(truth(raws, found)))
     assert "ended early" in place.note(made)
+
+
+def test_what_was_stopped_in_order_and_never_composed_did_not_end_early(place):
+    raws, found = [yuyv(number) for number in range(6)], profile()
+    ring = place.ring(raws)
+    made = place.recording(ring, found)
+    ring.end(None)
+    made._record()
+    closing.finish(place.station, place.step, made.plan.capture, found, ended_early=closing.FAILED)  # as a rescue does
+    (ds,) = place.objects(made)
+    assert int(ds.NumberOfFrames) == 6
+    assert "ended early" not in place.note(made) + ds.get("ImageComments", "")
+
+
+def test_what_the_last_sync_met_is_raised_even_when_no_picture_follows(tmp_path):
+    class Broken:
+        def sync(self):
+            raise DiskFull
+
+    clock = SystemClock()
+    with pytest.raises(DiskFull), recording.Syncing(Broken(), clock, lambda: None) as syncing:
+        syncing._since_ns -= 2 * recording.SYNC_NS
+        syncing.turn()
 
 
 # ---- memory ----

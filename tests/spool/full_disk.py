@@ -90,7 +90,7 @@ def a_recording_ends_at_its_last_whole_frame(folder: Path) -> None:
         kept = list(FrameLog.read(path)[1])
         assert [number for number, _ in kept] == list(range(frames))
         assert all(frame == bytes([number % 251]) * 400_000 for number, frame in kept)
-        assert not tally(path).is_closed
+        assert not tally(path).is_over
         spool.remove_frame_log(path)
         spool.captures.set_state(running.exam_id, 1, CaptureState.LOST, "the disk was full")
 

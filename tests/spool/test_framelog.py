@@ -37,11 +37,13 @@ def test_frames_come_back_as_they_went(tmp_path):
     log.miss(26, is_overrun=True)
     log.append(b"", 30)
     assert (log.frames, log.payload_bytes) == (3, 9)
-    log.close()
+    log.end("the picture was lost")
     header, frames = FrameLog.read(tmp_path / "a.log")
     assert header == HEADER
     assert list(frames) == [(10, b"one"), (20, b"twotwo"), (30, b"")]
-    assert tally(tmp_path / "a.log") == framelog.Tally(3, 2, 1, 9, 10, 30, is_closed=True)
+    assert tally(tmp_path / "a.log") == framelog.Tally(
+        3, 2, 1, 9, 10, 30, is_over=True, ended_early="the picture was lost"
+    )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -70,7 +72,7 @@ def test_cut_at_every_byte_of_one_log(tmp_path):
         else:
             expected = frames[: sum(1 for end in ends[1:] if end <= cut)]
             assert list(FrameLog.read(path)[1]) == expected
-            assert not tally(path).is_closed
+            assert not tally(path).is_over
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -132,7 +134,14 @@ os.kill(os.getpid(), 9)
     assert ran.stdout == "True\n", ran.stderr
     assert not framelog.is_recording(path)
     assert [frame[0] for _, frame in FrameLog.read(path)[1]] == [0, 1, 2, 3, 4]
-    assert not tally(path).is_closed
+    assert not tally(path).is_over
+
+
+def test_a_full_segment_is_not_the_end_of_its_recording(tmp_path):
+    log = FrameLog.create(tmp_path / "a.log", HEADER)
+    log.append(b"one", 10)
+    log.close()
+    assert tally(tmp_path / "a.log") == framelog.Tally(1, 0, 0, 3, 10, 10, is_over=False)
 
 
 def _record(path, frames):
@@ -142,12 +151,12 @@ def _record(path, frames):
     for captured_ns, frame in frames:
         log.append(frame, captured_ns)
         ends.append(path.stat().st_size)
-    log.close()
+    log.end()
     return ends
 
 
 def test_a_log_cut_off_before_it_had_begun_goes_and_a_damaged_one_is_kept_aside_and_shown(spool):
-    spool.new_frame_log(HEADER).close()
+    spool.new_frame_log(HEADER).end()
     (path,) = spool.frame_logs()
     whole = path.read_bytes()
     inside = whole.index(b"station")
