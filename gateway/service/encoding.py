@@ -227,4 +227,5 @@ def _taken(waiting: deque[tuple[T, Future[R]]]) -> tuple[T, R]:
 
 def _stand_back() -> None:
     """Lower the priority of this thread alone (on Linux a niceness belongs to a thread: setpriority(2), NOTES)."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
