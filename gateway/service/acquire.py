@@ -199,25 +199,25 @@ class Acquire:
 
     def _answer(self, request: Request) -> None:
         try:
-            self._meet(self._box.spool.exams.get(request.exam_id))
+            step = self._box.spool.exams.get(request.exam_id)
+            self._meet(step)
             match request.kind:
                 case RequestKind.STILL:
-                    self._still(request)
+                    self._still(request, step)
                 case RequestKind.CINE_START:
-                    self._start_cine(request)
+                    self._start_cine(request, step)
                 case RequestKind.CINE_STOP:
                     self._stop_cine(request)
                 case RequestKind.RETROSPECTIVE:
-                    self._last_seconds(request)
+                    self._last_seconds(request, step)
                 case RequestKind.TIME_LAPSE_START:
-                    self._start_cine(request, CaptureKind.TIME_LAPSE, every_s=self._settings.time_lapse_s)
+                    self._start_cine(request, step, CaptureKind.TIME_LAPSE, every_s=self._settings.time_lapse_s)
         except GatewayError as error:
             self._station.logger.warning("%s", error, extra={"EXAM": str(request.exam_id), "CODE": error.code})
             self._box.spool.requests.missed(request.request_id, error)
         ring(self._box.site.run, "panel")
 
-    def _still(self, request: Request) -> None:
-        step = self._box.spool.exams.get(request.exam_id)
+    def _still(self, request: Request, step: PerformedStep) -> None:
         shot = self._wait_for(lambda: self._source.frame_at(request.pressed_ns))
         encoder = self._encoder(shot.frame.format, step.profile)
         making = self._aside.submit(self._made, encoder, shot)  # while the capture's number becomes durable
@@ -261,10 +261,12 @@ class Acquire:
         made = picture.of_one(plan.encoder, plan.format, stored)
         compose.store_picture(self._box, segment, made, [stored.data], also=answered)
 
-    def _start_cine(self, request: Request, kind: CaptureKind = CaptureKind.CINE, *, every_s: float = 0.0) -> None:
+    def _start_cine(
+        self, request: Request, step: PerformedStep, kind: CaptureKind = CaptureKind.CINE, *, every_s: float = 0.0
+    ) -> None:
         if self._recording() is not None:
             raise ExamError(problem="it is recording already")
-        self._cine = self._record(request, kind, self._source.subscribe(request.pressed_ns, every_s=every_s))
+        self._cine = self._record(request, step, kind, self._source.subscribe(request.pressed_ns, every_s=every_s))
 
     def _stop_cine(self, request: Request) -> None:
         cine = self._recording()
@@ -274,13 +276,13 @@ class Acquire:
         self._cine = None
         self._box.spool.requests.done(request.request_id, cine.plan.capture.number)
 
-    def _last_seconds(self, request: Request) -> None:
+    def _last_seconds(self, request: Request, step: PerformedStep) -> None:
         from_ns = request.pressed_ns - int(self._settings.retrospective_s * 1e9)
-        self._record(request, CaptureKind.RETROSPECTIVE, self._source.frames_between(from_ns, request.pressed_ns))
+        reader = self._source.frames_between(from_ns, request.pressed_ns)
+        self._record(request, step, CaptureKind.RETROSPECTIVE, reader)
 
-    def _record(self, request: Request, kind: CaptureKind, reader: Reader) -> Recording:
+    def _record(self, request: Request, step: PerformedStep, kind: CaptureKind, reader: Reader) -> Recording:
         """Begin a capture with the first picture of `reader`; it goes on in a thread of its own."""
-        step = self._box.spool.exams.get(request.exam_id)
         first = self._first(reader)
         plan = Plan(
             step=step,

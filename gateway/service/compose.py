@@ -98,31 +98,15 @@ def store_picture(
 ) -> Instance:
     """Write a segment as an image object, durable and admitted when this returns; `also` is done in that transaction."""
     says = words(box.site, segment)
-    wrote = _Wrote(lambda sink: image.write(sink, says, picture, frames), segment.object.modality, picture.frame_count)
+    wrote = _Wrote(lambda sink: image.write(sink, says, picture, frames), picture.frame_count)
     return _store(box, segment, says, wrote, reserve_bytes, also)
 
 
 def store_video(box: Box, segment: Segment, picture: Picture, stream: Path) -> Instance:
     """Write a segment as an MPEG-4 video, durable and admitted when this returns."""
     says = words(box.site, segment)
-    wrote = _Wrote(
-        lambda sink: image.write_video(sink, says, picture, stream), segment.object.modality, picture.frame_count
-    )
+    wrote = _Wrote(lambda sink: image.write_video(sink, says, picture, stream), picture.frame_count)
     return _store(box, segment, says, wrote, stream.stat().st_size, None)
-
-
-def store_readings(
-    box: Box,
-    segment: Segment,
-    observations: tuple[Observation, ...],
-    *,
-    also: Callable[[], None] | None = None,
-) -> Instance:
-    """Write readings as the segment's kind of object says, durable and admitted when this returns; `also` as above.
-
-    SR: a Comprehensive SR; the others, one measurement object of an eye (`refraction.objects_of` says which).
-    """
-    return store_measurements(box, [(segment, observations)], also=also)[0]
 
 
 def store_measurements(
@@ -131,13 +115,16 @@ def store_measurements(
     *,
     also: Callable[[], None] | None = None,
 ) -> list[Instance]:
-    """Write several objects of readings as `store_readings` does: after a power cut all of them are there, or none."""
+    """Write readings, each set as its segment's kind of object says; all are durable and admitted when this returns, or none.
+
+    SR: a Comprehensive SR; the others, one measurement object of an eye (`refraction.objects_of` says which). `also` as above.
+    """
     with ExitStack() as parts:
         instances = []
         for segment, observations in measured:
-            says, modality = words(box.site, segment), segment.object.modality
-            write = sr.write if modality == profiles.READINGS.modality else refraction.write
-            wrote = _Wrote(partial(write, words=says, observations=observations), modality, 1)
+            says = words(box.site, segment)
+            write = sr.write if segment.object.modality == profiles.READINGS.modality else refraction.write
+            wrote = _Wrote(partial(write, words=says, observations=observations), 1)
             part = parts.enter_context(box.spool.blobs.part(is_urgent=True))
             instances.append(_written(box, segment, says, wrote, part))
         _admit(box, instances, also)
@@ -172,8 +159,27 @@ def origin(box: Box, step: PerformedStep, source: str, *, is_reading: bool) -> t
 
 class _Wrote(Struct, frozen=True):
     write: Callable[[Sink], Written]
-    modality: str
     frame_count: int
+
+
+def committed(box: Box, says: Words, written: Written, part: Part, *, kind: str) -> Instance:
+    """Make what was written into a part durable; return the row of an object that belongs to the exam of its words."""
+    blob, size_bytes = part.commit()
+    return Instance(
+        sop_instance_uid=written.sop_instance_uid,
+        sop_class_uid=written.sop_class_uid,
+        transfer_syntax_uid=written.transfer_syntax_uid,
+        study_instance_uid=says.exam.study_instance_uid,
+        series_instance_uid=says.series_instance_uid,
+        blob=blob,
+        size_bytes=size_bytes,
+        data_digest=written.data_digest,
+        revision=says.exam.identity_revision,
+        exam_id=says.exam.exam_id,
+        kind=kind,
+        modality=says.object.modality,
+        stored_at=box.clock.now(),
+    )
 
 
 def _store(
@@ -188,26 +194,12 @@ def _store(
 
 def _written(box: Box, segment: Segment, says: Words, wrote: _Wrote, part: Part) -> Instance:
     """Write one object into its part, durable; return the row that is to be admitted."""
-    written = wrote.write(part)
-    blob, size_bytes = part.commit()
-    return Instance(
-        sop_instance_uid=written.sop_instance_uid,
-        sop_class_uid=written.sop_class_uid,
-        transfer_syntax_uid=written.transfer_syntax_uid,
-        study_instance_uid=segment.step.study_instance_uid,
-        series_instance_uid=says.series_instance_uid,
-        blob=blob,
-        size_bytes=size_bytes,
-        data_digest=written.data_digest,
-        revision=segment.step.identity_revision,
-        exam_id=segment.step.exam_id,
+    return structs.replace(
+        committed(box, says, wrote.write(part), part, kind=segment.kind),
         capture=segment.capture.number,
         segment=segment.number,
-        kind=segment.kind,
-        modality=wrote.modality,
         frame_count=wrote.frame_count,
         captured_ns=segment.captured_ns,
-        stored_at=box.clock.now(),
     )
 
 

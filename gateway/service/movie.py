@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 ENCODER: Final = "libx264"
 QUALITY: Final = "18"
 """x264's constant rate factor: visually lossless at the bit rates that the level holds."""
-LARGEST_BITS: Final = {video.HIGH_4_1: "50000k", video.HIGH_4_2: "50000k"}
+LARGEST_BITS: Final = "50000k"
+"""In a second: both levels hold it (ISO/IEC 14496-10 table A-1)."""
 LEVELS: Final = {video.HIGH_4_1: "4.1", video.HIGH_4_2: "4.2"}
 NICENESS: Final = "5"
 """The exam that goes on has the right of way."""
@@ -127,14 +128,13 @@ def _command(picture: Picture, target: Path) -> list[str]:
     rate = f"{SECOND_NS}/{_interval_ns(picture)}"
     scale = f"scale={columns}:{rows}:flags=lanczos+accurate_rnd+full_chroma_int:out_color_matrix=bt709:out_range=tv,setsar=1"
     group = str(max(1, round(SECOND_NS / _interval_ns(picture))))
-    syntax = _syntax(picture)
     raw = ["-f", "rawvideo", "-pix_fmt", "gray" if picture.samples_per_pixel == 1 else "rgb24"]
     colour = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
     return [
         *("nice", "-n", NICENESS, "ffmpeg", "-v", "error", "-y"),
         *(*raw, "-s", f"{picture.columns}x{picture.rows}", "-framerate", rate, "-i", "-"),
         *("-vf", scale, "-pix_fmt", "yuv420p", *colour),
-        *("-c:v", ENCODER, "-profile:v", "high", "-level:v", LEVELS[syntax], "-crf", QUALITY, "-bf", "0"),
-        *("-maxrate", LARGEST_BITS[syntax], "-bufsize", LARGEST_BITS[syntax]),
+        *("-c:v", ENCODER, "-profile:v", "high", "-level:v", LEVELS[_syntax(picture)], "-crf", QUALITY, "-bf", "0"),
+        *("-maxrate", LARGEST_BITS, "-bufsize", LARGEST_BITS),
         *("-g", group, "-flags", "+cgop", "-movflags", "+faststart", "-f", "mp4", str(target)),
     ]

@@ -90,22 +90,7 @@ def write(box: Box, owed: Note, what: str) -> None:
     says = _words(box, owed)
     with spool.blobs.part(is_urgent=True) as part:
         written = note.write(part, says, owed.rejected, by=owed.by, why=owed.why)
-        blob, size_bytes = part.commit()
-        instance = Instance(
-            sop_instance_uid=written.sop_instance_uid,
-            sop_class_uid=written.sop_class_uid,
-            transfer_syntax_uid=written.transfer_syntax_uid,
-            study_instance_uid=step.study_instance_uid,
-            series_instance_uid=says.series_instance_uid,
-            blob=blob,
-            size_bytes=size_bytes,
-            data_digest=written.data_digest,
-            revision=step.identity_revision,
-            exam_id=step.exam_id,
-            kind=KIND,
-            modality=OBJECT.modality,
-            stored_at=box.clock.now(),
-        )
+        instance = compose.committed(box, says, written, part, kind=KIND)
         with spool.transaction():
             _admit(box, instance, owed)
             spool.instances.rejected(owed.rejected)

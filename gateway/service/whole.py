@@ -50,11 +50,11 @@ class Whole:
         self._looks += 1
         return self._looks % EVERY == 1
 
-    def publish(self, frame: Frame, *, top_field_first: bool | None = None) -> None:
+    def publish(self, frame: Frame) -> None:
         """Publish a frame whole."""
         fmt = frame.format
         if self._chain is None or self._chain[0] != fmt:
-            self._chain = fmt, chains.build(fmt, PixelChain(), top_field_first=top_field_first)
+            self._chain = fmt, chains.build(fmt, PixelChain())
             self._planes.clear()
             self._pictures = 0
         chain = self._chain[1]

@@ -30,25 +30,24 @@ def migrate(db: Any) -> None:
 @SPOOL()
 def m001_first(db: Any) -> None:
     """Make the tables of the first release."""
-    for statement in _FIRST.split(";"):
-        if statement.strip():
-            db.execute(statement)
+    _execute(db, _FIRST)
 
 
 @SPOOL()
 def m002_correction(db: Any) -> None:
     """Make room for corrections after release: what an exam was, what replaces an object, and whether a note names it."""
-    for statement in _CORRECTION.split(";"):
-        if statement.strip():
-            db.execute(statement)
+    _execute(db, _CORRECTION)
 
 
 @SPOOL()
 def m003_mistake(db: Any) -> None:
     """Count mistakes at the sign-in by account and address, so that nobody elsewhere locks a person out."""
-    for statement in _MISTAKE.split(";"):
-        if statement.strip():
-            db.execute(statement)
+    _execute(db, _MISTAKE)
+
+
+def _execute(db: Any, statements: str) -> None:
+    for statement in filter(str.strip, statements.split(";")):
+        db.execute(statement)
 
 
 _NAMES = ("m001_first", "m002_correction", "m003_mistake")

@@ -482,7 +482,7 @@ def test_a_measurement_is_corrected_like_a_picture(box, released):
     at = box.clock.monotonic_ns()
     segment = Segment(step=step, capture=capture, equipment=equipment, object=kind, captured_ns=at)
     read_off = Observation(concept=Code("121106", "DCM", "Comment"), value="12")
-    compose.store_readings(box, segment, (read_off,), also=lambda: exam.finish_capture(box.spool, capture))
+    compose.store_measurements(box, [(segment, (read_off,))], also=lambda: exam.finish_capture(box.spool, capture))
     release(box)
     send(box)
     (report,) = of_kind(box, step, "sr")
