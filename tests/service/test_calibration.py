@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from gateway.profile import Calibration
-from tests.service.test_recording import format_of, place, profile, yuyv  # noqa: F401  a fixture among them
+from tests.service.recordings import format_of, profile, yuyv
 
 US_MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.3.1"
 DEPTH = Calibration(area=(10, 8, 40, 32), points=((60, 8), (60, 40)), length_cm=4.0)
@@ -17,7 +17,7 @@ def ultrasound(*calibrations, **chain):
     return structs.replace(found, object=kind, region=calibrations)
 
 
-def recorded(place, found, aspect=(1, 1)):  # noqa: F811
+def recorded(place, found, aspect=(1, 1)):
     fmt = structs.replace(format_of(), pixel_aspect=aspect)
     (ds,) = place.objects(place.record(place.ring([yuyv(number) for number in range(3)], fmt), found))
     assert ds.SOPClassUID == US_MULTI_FRAME
@@ -33,13 +33,13 @@ def bounds(region):
     )
 
 
-def test_a_whole_picture_has_its_region_where_it_was_drawn(place):  # noqa: F811
+def test_a_whole_picture_has_its_region_where_it_was_drawn(place):
     (region,) = recorded(place, ultrasound(DEPTH)).SequenceOfUltrasoundRegions
     assert bounds(region) == (10, 8, 49, 39)
     assert (region.PhysicalDeltaX, region.PhysicalDeltaY) == (0.125, 0.125)
 
 
-def test_a_crop_moves_the_region_and_says_which_one_is_outside(place):  # noqa: F811
+def test_a_crop_moves_the_region_and_says_which_one_is_outside(place):
     ds = recorded(place, ultrasound(DEPTH, ASIDE, crop=(20, 8, 40, 24)))
     (region,) = ds.SequenceOfUltrasoundRegions
     assert bounds(region) == (0, 0, 29, 23)
@@ -47,7 +47,7 @@ def test_a_crop_moves_the_region_and_says_which_one_is_outside(place):  # noqa: 
     assert "One calibrated region lies outside the stored picture and was left out." in ds.ImageComments
 
 
-def test_pixels_kept_as_they_are_have_two_scales(place):  # noqa: F811
+def test_pixels_kept_as_they_are_have_two_scales(place):
     ds = recorded(place, ultrasound(DEPTH), aspect=(2, 3))
     (region,) = ds.SequenceOfUltrasoundRegions
     assert list(ds.PixelAspectRatio) == [2, 3]
@@ -55,7 +55,7 @@ def test_pixels_kept_as_they_are_have_two_scales(place):  # noqa: F811
     assert region.PhysicalDeltaX == pytest.approx(0.1875)
 
 
-def test_pixels_made_square_have_one(place):  # noqa: F811
+def test_pixels_made_square_have_one(place):
     ds = recorded(place, ultrasound(DEPTH, square_pixels="area"), aspect=(2, 3))
     (region,) = ds.SequenceOfUltrasoundRegions
     assert "PixelAspectRatio" not in ds
@@ -67,6 +67,6 @@ def test_pixels_made_square_have_one(place):  # noqa: F811
     assert "113085" in [item.CodeValue for item in ds.DerivationCodeSequence]
 
 
-def test_a_noise_filter_is_coded_as_one(place):  # noqa: F811
+def test_a_noise_filter_is_coded_as_one(place):
     ds = recorded(place, ultrasound(denoise="median3"))
     assert [item.CodeValue for item in ds.DerivationCodeSequence] == ["113087"]

@@ -8,14 +8,12 @@ from gateway.pixels import chain, codecs, mjpeg
 from gateway.service import encoding, picture
 from tests.objects.test_dciodvfy import unexplained
 from tests.pixels.test_mjpeg import DHT, SOS, without_tables
-from tests.service.test_recording import (  # noqa: F401  a fixture among them
+from tests.service.recordings import (
     BEAT_NS,
     RULE,
     frames_of,
     pixels_of,
-    place,
     profile,
-    truth,
     yuyv,
 )
 
@@ -47,7 +45,7 @@ def decoded(frames) -> np.ndarray:
 # ---- a grabber's own JPEG ----
 
 
-def test_a_grabbers_jpeg_passes_through_by_rule_with_the_very_bytes_that_came(place):  # noqa: F811
+def test_a_grabbers_jpeg_passes_through_by_rule_with_the_very_bytes_that_came(place):
     frames = [jpeg(number) for number in range(9)]
     made = place.record(place.ring(frames, MJPEG), profile("passthrough", rule=RULE))
     (ds,) = place.objects(made)
@@ -77,7 +75,7 @@ def test_a_grabbers_jpeg_passes_through_by_rule_with_the_very_bytes_that_came(pl
     ],
     ids=str,
 )
-def test_what_came_as_jpeg_and_cannot_stay_is_stored_losslessly_and_still_says_what_it_lost(place, compression, keys):  # noqa: F811
+def test_what_came_as_jpeg_and_cannot_stay_is_stored_losslessly_and_still_says_what_it_lost(place, compression, keys):
     frames = [jpeg(number) for number in range(4)]
     found = profile(compression, rule=RULE, **keys)
     (ds,) = place.objects(place.record(place.ring(frames, MJPEG), found))
@@ -92,7 +90,7 @@ def test_what_came_as_jpeg_and_cannot_stay_is_stored_losslessly_and_still_says_w
     assert "by rule" not in ds.DerivationDescription
 
 
-def test_a_jpeg_that_cannot_pass_takes_the_others_of_its_object_with_it_losslessly(place):  # noqa: F811
+def test_a_jpeg_that_cannot_pass_takes_the_others_of_its_object_with_it_losslessly(place):
     frames = [jpeg(number) for number in range(5)]
     frames[2] = jpeg(2, shape=(ROWS, COLUMNS))  # of one sample: no object holds it beside those of three
     (ds,) = place.objects(place.record(place.ring(frames, MJPEG), profile("passthrough", rule=RULE)))
@@ -101,7 +99,7 @@ def test_a_jpeg_that_cannot_pass_takes_the_others_of_its_object_with_it_lossless
     assert ds.LossyImageCompression == "01"
 
 
-def test_a_damaged_jpeg_is_a_missing_picture_not_the_end_of_a_recording(place):  # noqa: F811
+def test_a_damaged_jpeg_is_a_missing_picture_not_the_end_of_a_recording(place):
     frames = [jpeg(number) for number in range(6)]
     frames[3] = frames[3][: frames[3].size // 2]
     made = place.record(place.ring(frames, MJPEG), profile())
@@ -110,7 +108,7 @@ def test_a_damaged_jpeg_is_a_missing_picture_not_the_end_of_a_recording(place): 
     assert place.note(made) == "Pictures missed: 1."
 
 
-def test_a_still_that_passes_through_says_the_same(place):  # noqa: F811
+def test_a_still_that_passes_through_says_the_same(place):
     found, data = profile("passthrough", rule=RULE), jpeg(1)
     encoder = encoding.encoder(chain.build(MJPEG, found.chain), MJPEG, found)
     now = Frame(data=data, format=MJPEG, sequence=0, field=MJPEG.field, captured_ns=1)
@@ -125,7 +123,7 @@ def test_a_still_that_passes_through_says_the_same(place):  # noqa: F811
 # ---- JPEG baseline, by rule ----
 
 
-def test_jpeg_by_rule_is_baseline_and_says_who_allowed_it_and_how_much_it_lost(place):  # noqa: F811
+def test_jpeg_by_rule_is_baseline_and_says_who_allowed_it_and_how_much_it_lost(place):
     raws = [yuyv(number, is_grey=number == 0) for number in range(5)]
     (ds,) = place.objects(place.record(place.ring(raws), profile("jpeg", rule=RULE)))
     assert ds.file_meta.TransferSyntaxUID == JPEG_BASELINE
@@ -137,7 +135,7 @@ def test_jpeg_by_rule_is_baseline_and_says_who_allowed_it_and_how_much_it_lost(p
     assert len(pixels_of(ds)) == 5
 
 
-def test_a_recorder_of_jpeg_that_is_hard_pressed_stays_what_it_is(place, monkeypatch):  # noqa: F811
+def test_a_recorder_of_jpeg_that_is_hard_pressed_stays_what_it_is(place, monkeypatch):
     from gateway.service import recording
 
     monkeypatch.setattr(recording.Pace, "is_losing", lambda _: True)
@@ -150,7 +148,7 @@ def test_a_recorder_of_jpeg_that_is_hard_pressed_stays_what_it_is(place, monkeyp
 
 @pytest.mark.parametrize(("fourcc", "bits"), [("Y10", 10), ("Y12", 12), ("Y16", 16)])
 @pytest.mark.parametrize("compression", ["none", "rle", "jpeg-ls", "jpeg2000", "htj2k", "jpeg-xl", "jpeg"])
-def test_deep_grey_keeps_every_bit_in_every_form(place, fourcc, bits, compression, monkeypatch):  # noqa: F811
+def test_deep_grey_keeps_every_bit_in_every_form(place, fourcc, bits, compression, monkeypatch):
     from gateway.service import recording
 
     turns = iter(range(99))
@@ -183,7 +181,7 @@ def test_deep_grey_keeps_every_bit_in_every_form(place, fourcc, bits, compressio
 
 @pytest.mark.parametrize("compression", ["passthrough", "jpeg", "htj2k"])
 @pytest.mark.parametrize("is_mjpeg", [True, False])
-def test_whatever_the_form_dciodvfy_finds_nothing_unexplained(place, compression, is_mjpeg):  # noqa: F811
+def test_whatever_the_form_dciodvfy_finds_nothing_unexplained(place, compression, is_mjpeg):
     ring = place.ring([jpeg(n) for n in range(3)], MJPEG) if is_mjpeg else place.ring([yuyv(n) for n in range(3)])
     made = place.record(ring, profile(compression, rule=RULE))
     (kept,) = place.spool.instances.of_capture(place.step.exam_id, made.plan.capture.number)

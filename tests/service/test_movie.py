@@ -11,7 +11,7 @@ from gateway.device import process
 from gateway.model import Code
 from gateway.pixels import chain
 from gateway.service import movie
-from tests.service.test_recording import RULE, format_of, place, profile, truth  # noqa: F401  a fixture among them
+from tests.service.recordings import RULE, format_of, profile, truth
 
 COLUMNS, ROWS = 128, 96
 VIDEO_ENDOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.1.1"
@@ -49,7 +49,7 @@ def stream_of(ds, folder):
     return path
 
 
-def test_a_regular_recording_of_an_endoscope_becomes_h264_of_the_same_length_and_look(place, tmp_path):  # noqa: F811
+def test_a_regular_recording_of_an_endoscope_becomes_h264_of_the_same_length_and_look(place, tmp_path):
     raws = [moving(number) for number in range(30)]
     fmt = format_of(COLUMNS, ROWS)
     made = place.record(place.ring(raws, fmt), endoscopic())
@@ -78,7 +78,7 @@ def test_a_regular_recording_of_an_endoscope_becomes_h264_of_the_same_length_and
     assert list((place.spool.data / "framelogs").iterdir()) == []
 
 
-def test_pixels_that_are_not_square_are_made_so_and_the_object_says_so(place, tmp_path):  # noqa: F811
+def test_pixels_that_are_not_square_are_made_so_and_the_object_says_so(place, tmp_path):
     fmt = structs.replace(format_of(COLUMNS, ROWS), pixel_aspect=(54, 59))
     (ds,) = place.objects(place.record(place.ring([moving(n) for n in range(5)], fmt), endoscopic()))
     assert (ds.Rows, ds.Columns) == (ROWS, 140)
@@ -88,7 +88,7 @@ def test_pixels_that_are_not_square_are_made_so_and_the_object_says_so(place, tm
     assert said.startswith("140,96")
 
 
-def test_a_recording_with_a_gap_stays_as_it_was_recorded_and_says_why(place):  # noqa: F811
+def test_a_recording_with_a_gap_stays_as_it_was_recorded_and_says_why(place):
     ring = place.ring([moving(number) for number in range(6)], format_of(COLUMNS, ROWS))
     place.put(ring, 8, moving(8), missing=2)
     (ds,) = place.objects(place.record(ring, endoscopic()))
@@ -97,7 +97,7 @@ def test_a_recording_with_a_gap_stays_as_it_was_recorded_and_says_why(place):  #
     assert "not as video: its pictures did not come at an even beat." in ds.ImageComments
 
 
-def test_without_an_encoder_it_stays_as_it_was_recorded_and_says_why(place, monkeypatch):  # noqa: F811
+def test_without_an_encoder_it_stays_as_it_was_recorded_and_says_why(place, monkeypatch):
     monkeypatch.setenv("PATH", "")
     (ds,) = place.objects(
         place.record(place.ring([moving(n) for n in range(4)], format_of(COLUMNS, ROWS)), endoscopic())
@@ -106,7 +106,7 @@ def test_without_an_encoder_it_stays_as_it_was_recorded_and_says_why(place, monk
     assert "not as video: this box has no encoder for it." in ds.ImageComments
 
 
-def test_an_encoder_that_fails_costs_no_picture(place, monkeypatch):  # noqa: F811
+def test_an_encoder_that_fails_costs_no_picture(place, monkeypatch):
     monkeypatch.setattr(movie, "_command", lambda _picture, _target: ["sh", "-c", "head -c 100 > /dev/null; exit 3"])
     raws = [moving(number) for number in range(4)]
     (ds,) = place.objects(place.record(place.ring(raws, format_of(COLUMNS, ROWS)), endoscopic()))
@@ -115,7 +115,7 @@ def test_an_encoder_that_fails_costs_no_picture(place, monkeypatch):  # noqa: F8
     assert "not as video: its encoder failed." in ds.ImageComments
 
 
-def test_a_profile_that_cannot_fill_a_video_costs_no_picture(place):  # noqa: F811
+def test_a_profile_that_cannot_fill_a_video_costs_no_picture(place):
     found = endoscopic()
     found = structs.replace(found, object=structs.replace(found.object, anatomic_region=None))
     made = place.record(place.ring([moving(n) for n in range(4)], format_of(COLUMNS, ROWS)), found)
@@ -124,7 +124,7 @@ def test_a_profile_that_cannot_fill_a_video_costs_no_picture(place):  # noqa: F8
     assert "anatomic_region" in ds.ImageComments
 
 
-def test_while_it_records_nothing_is_lost_whatever_stills_are(place):  # noqa: F811
+def test_while_it_records_nothing_is_lost_whatever_stills_are(place):
     from gateway.service import encoding
 
     fmt, found = format_of(COLUMNS, ROWS), endoscopic(compression="jpeg")
