@@ -2,7 +2,8 @@
 
 A peer is silent when for `timeout_s` it neither sent a byte nor acknowledged one of ours: bytes that wait in our own
 kernel for a slow link are progress as long as they get fewer (SIOCOUTQ, linux/sockios.h), so a satellite is not taken
-for a dead PACS, nor a dead PACS for a satellite. No retry here: the Delivery's state table does that.
+for a dead PACS, nor a dead PACS for a satellite. What our kernel still holds of a message that failed can be discarded,
+so that no slow link carries it for nothing (SO_LINGER of 0 s, socket(7)). No retry here: the Delivery's state table does that.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from gateway.errors import PeerError, PeerSilent, PeerUnreachable
 
 _SIOCOUTQ = 0x5411  # the same number as TIOCOUTQ (asm-generic/ioctls.h)
 _STEP_S = 0.25
+_DISCARD = struct.pack("@ii", 1, 0)
+"""struct linger: on, 0 s."""
 
 
 class Stopped(Exception):
@@ -80,6 +83,13 @@ class Connection:
     def close(self) -> None:
         """Give up the connection; harmless when done twice."""
         self._sock.close()
+
+    def discard(self) -> bool:
+        """Say whether the peer's kernel has not acknowledged all; then closing resets the connection, and the rest is never sent."""
+        is_held = bool(self._unacknowledged())
+        if is_held:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+        return is_held
 
     def _wait(self, event: int) -> None:
         """Return when the socket is ready for `event`."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.errors import CodecError, NoPresentationContext, PeerError, PeerRefused, PeerSilent, PeerUnreachable
 from gateway.simulators.link import BadLink
@@ -322,6 +323,18 @@ def test_it_stops_when_told_even_while_the_peer_hangs(peer, file):
     assert len(pacs.called) == 1
 
 
+def test_what_a_silent_peer_has_not_taken_never_arrives_once_it_is_given_up(peer, tmp_path):
+    image(tmp_path / "big.dcm", side=500)
+    shelf, size = Shelf(tmp_path / "big.dcm"), (tmp_path / "big.dcm").stat().st_size
+    stalled = Stalled(peer.port)
+    [(_, outcome)] = scu.store(structs.replace(peer, timeout_s=0.5), shelf.offers(1), shelf.load)
+    assert (outcome.verdict, outcome.error_code) == ("later", "G503")
+    stalled.wakes.set()
+    stalled.join(10)
+    assert stalled.is_reset
+    assert stalled.read_bytes < size
+
+
 # ---- C-ECHO ----
 
 
@@ -393,6 +406,26 @@ class Scripted(threading.Thread):
         while len(body) < length:
             body += line.read(length - len(body))
         return kind, body
+
+
+class Stalled(Scripted):
+    """A peer that reads nothing of what follows its acceptance before it wakes; then to the end."""
+
+    def __init__(self, port):
+        self.wakes, self.read_bytes, self.is_reset = threading.Event(), 0, False
+        super().__init__(port)
+
+    def run(self):
+        self.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with self.server, self.server.accept()[0] as sock:
+            line = sock.makefile("rwb", buffering=0)
+            line.write(negotiation.accept(negotiation.read(self.pdu(line)[1]))[0])
+            self.wakes.wait()
+            try:
+                while data := line.read(65536):
+                    self.read_bytes += len(data)
+            except ConnectionResetError:
+                self.is_reset = True
 
 
 def message(context_id=1, **facts):

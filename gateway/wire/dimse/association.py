@@ -145,6 +145,9 @@ class Association:
             return
 
     def _abort(self) -> None:
+        """End what failed: by a reset where bytes of it still wait here, which would else arrive after we gave it up."""
+        if self._line.discard():
+            return
         abort = A_ABORT_RQ()
         abort.source, abort.reason_diagnostic = 0, 0
         self._line.timeout_s = 0.0
