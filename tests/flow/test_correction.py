@@ -22,16 +22,13 @@ from gateway.service.bell import Bell
 from gateway.service.compose import Box
 from gateway.spool.spool import Spool
 from tests.crash.acquire_driver import life, watch_steps
-from tests.flow.orthanc import ORTHANC, orthanc
+from tests.flow.orthanc import orthanc
 from tests.objects.test_dciodvfy import unexplained
 from tests.service.world import WHO, another, site_file, still
 
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
 TRUE = Patient(patient_id="42", name="True^Patient")
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.skipif(not ORTHANC, reason="Orthanc is not installed"),
-]
+pytestmark = pytest.mark.peers
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from gateway.simulators.pacs import SimulatedPACS
 from gateway.spool.spool import Spool
 from gateway.spool.states import Event
 from tests.dicom_files import SR, US, admit, image, report
-from tests.flow.orthanc import ORTHANC, orthanc
+from tests.flow.orthanc import orthanc
 
 # pynetdicom's acceptor may meet our close (Evt15) in its own thread after it has refused: its race, and not what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -343,7 +343,6 @@ def test_a_person_sends_again_what_was_refused(spool, tmp_path, running, free_po
 
 
 @pytest.mark.peers
-@pytest.mark.skipif(not ORTHANC, reason="Orthanc is not installed")
 def test_orthanc_stores_every_kind_of_object(spool, tmp_path, running, free_ports):
     port, http = free_ports(2)
     made = []

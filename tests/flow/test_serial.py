@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
@@ -22,6 +19,8 @@ from gateway.simulators import nidek
 from gateway.simulators.analyser import Analyser
 from gateway.simulators.instrument import SimulatedInstrument
 from gateway.spool.spool import Spool
+from tests.objects.test_dciodvfy import unexplained
+from tests.pacs import storescp
 from tests.service.world import site_file
 
 STATION = "ROOM-1"
@@ -75,18 +74,6 @@ def until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:
         time.sleep(0.02)
 
 
-@contextmanager
-def storescp(port: int, folder: Path) -> Iterator[None]:
-    program = shutil.which("storescp")
-    assert program, "DCMTK is not installed"
-    folder.mkdir()
-    with subprocess.Popen([program, "-od", str(folder), "-aet", "PACS", str(port)]) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory, free_ports) -> Iterator[Clinic]:
     folder = tmp_path_factory.mktemp("clinic")
@@ -104,7 +91,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, free_ports) -> Iterator[Cli
     )
     lines: list[str] = []
     names = ["keeper", "forward", *(f"serial@{name}" for name in LINES)]
-    with storescp(dicom, folder / "pacs"), Spool.open(config.load(file).data, SystemClock()) as spool:
+    with storescp(folder / "pacs", port=dicom), Spool.open(config.load(file).data, SystemClock()) as spool:
         services = Services(names, file, lines.append)
         done = threading.Event()
 
@@ -231,10 +218,7 @@ def numbers(ds: Dataset) -> Iterator[tuple[str, str, str, str]]:
 
 
 def check_validity(folder: Path) -> None:
-    for path in folder.iterdir():
-        said = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-        errors = [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error")]
-        assert errors == [], path
+    assert {path.name: problems for path in folder.iterdir() if (problems := unexplained(path))} == {}
 
 
 @pytest.mark.timeout(120)

@@ -12,6 +12,7 @@ from gateway.pixels import codecs
 from gateway.service.forward import transcode
 from gateway.simulators.pacs import SimulatedPACS
 from tests.dicom_files import US, admit, data_set_bytes, image, report
+from tests.pacs import storescp
 
 NATIVE = (forms.EXPLICIT, forms.IMPLICIT)
 
@@ -227,10 +228,10 @@ def test_small_objects_go_before_large_ones(peer, spool, tmp_path):
         ("+xa", {forms.JPEG_2000, forms.HTJ2K}),  # all that it knows: HTJ2K from DCMTK 3.6.9 (Debian 13) on
     ],
 )
-def test_dcmtk_gets_the_smallest_form_it_takes(peer, spool, storescp, tmp_path, option, came_as):
+def test_dcmtk_gets_the_smallest_form_it_takes(peer, spool, tmp_path, option, came_as):
     image(tmp_path / "us.dcm", sop_class=US, is_color=True, side=200)
     admit(spool, tmp_path / "us.dcm", ["pacs"])
-    with storescp(peer.port, option) as folder:
+    with storescp(tmp_path / "pacs", option, port=peer.port) as folder:
         [outcome] = sent(peer, spool).values()
     assert outcome.verdict == "accepted"
     [came] = folder.iterdir()

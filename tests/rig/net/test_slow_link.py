@@ -18,7 +18,7 @@ from gateway.model import Delivery, DeliveryState
 from gateway.service.bell import ring
 from gateway.spool.spool import Spool
 from tests.dicom_files import admit, data_set_bytes, image
-from tests.rig.pacs import PORT, storescp
+from tests.pacs import PORT, storescp
 from tests.rig.services import running
 
 HERE, THERE = "10.9.0.1", "10.9.0.2"

@@ -25,7 +25,7 @@ from gateway.simulators import viewer
 from gateway.spool import live
 from gateway.spool.spool import Spool
 from tests.objects.test_dciodvfy import unexplained
-from tests.rig.pacs import PORT, storescp
+from tests.pacs import PORT, storescp
 from tests.rig.services import running
 from tests.rig.video.conftest import BARS_75, BARS_100, DEVICE, HDMI, SVIDEO, TV, WEBCAM, bars_of
 from tests.rig.video.test_acquire import PROFILE
