@@ -1,7 +1,6 @@
 """What a receiver says of itself has valid checksums, passes edid-decode, and is told to a driver only when it is news."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,8 +21,6 @@ P1080 = edid.build(edid.SINKS["hdmi-1920x1080p60"])
 
 @pytest.mark.parametrize("path", sorted(FILES.glob("*")), ids=lambda path: path.stem)
 def test_edid_decode_finds_nothing_wrong_with_what_is_shipped(path, tmp_path):
-    if shutil.which("edid-decode") is None:
-        pytest.skip("edid-decode is not installed (apt-get install edid-decode)")
     binary = tmp_path / "edid.bin"
     binary.write_bytes(edid.load(str(path)))
     done = subprocess.run(["edid-decode", "--check", binary], capture_output=True, text=True, check=False)

@@ -264,16 +264,12 @@ def test_an_event_survives_the_way_there_and_back(event):
 
 
 def test_every_key_has_the_code_of_this_machines_header():
-    header = Path("/usr/include/linux/input-event-codes.h")
-    if not header.exists():
-        pytest.skip("no kernel headers")
-    stated = dict(re.findall(r"^#define\s+((?:KEY|BTN)_\w+)\s+(0x[0-9a-f]+|\d+)", header.read_text(), re.MULTILINE))
+    header = Path("/usr/include/linux/input-event-codes.h").read_text()
+    stated = dict(re.findall(r"^#define\s+((?:KEY|BTN)_\w+)\s+(0x[0-9a-f]+|\d+)", header, re.MULTILINE))
     assert {name: int(stated[name], 0) for name in evdev.KEYS} == dict(evdev.KEYS)
 
 
 def test_every_number_has_the_value_of_this_machines_header(tmp_path):
-    if not Path("/usr/include/linux/input.h").exists():
-        pytest.skip("no kernel headers")
     names = ["EVIOCSCLOCKID", "EVIOCGRAB", f"EVIOCGKEY({evdev.KEY_BYTES})", "KEY_MAX", "sizeof(struct input_event)"]
     lines = "".join(f'printf("%lu\\n", (unsigned long)({name}));' for name in names)
     source = tmp_path / "abi.c"

@@ -3,9 +3,7 @@
 import ctypes
 import platform
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -61,9 +59,6 @@ def test_an_ioctl_has_the_kernels_number(name, number):
     assert getattr(v, name) == number
 
 
-@pytest.mark.skipif(
-    not shutil.which("gcc") or not Path("/usr/include/linux/videodev2.h").is_file(), reason="no compiler"
-)
 def test_every_struct_and_number_agrees_with_the_header_of_this_machine(tmp_path):
     expected = {**_layouts(), **_constants()}
     lines = [f'printf("%s %llu\\n", "{_quoted(what)}", (unsigned long long)({what}));' for what in expected]

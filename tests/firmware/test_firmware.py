@@ -17,8 +17,6 @@ UNITS = FIRMWARE / "usr/lib/systemd/system"
 SERVICES = ["keeper", "forward", "listen", "panel", "acquire@ROOM-1", "serial@DOSE"]
 NETWORKED = ["keeper", "forward", "listen", "panel"]
 
-pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd's tools are not installed")
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
@@ -177,7 +175,7 @@ def test_a_device_gets_the_name_that_the_configuration_speaks_of(device, name):
 
 
 def test_udev_finds_nothing_wrong_with_a_rule():
-    if int(re.search(r"systemd (\d+)", _run("systemctl", "--version") or "systemd 0")[1]) < 254:
+    if int(re.match(r"\d+", _run("udevadm", "--version"))[0]) < 254:
         pytest.skip("this udevadm has no verify: the parser above stands in for it")
     for path in FIRMWARE.rglob("*.rules"):
         done = subprocess.run(["udevadm", "verify", path], capture_output=True, text=True, check=False, timeout=60)
@@ -185,10 +183,7 @@ def test_udev_finds_nothing_wrong_with_a_rule():
 
 
 def test_journald_knows_every_setting():
-    journald = Path("/usr/lib/systemd/systemd-journald")
-    if not journald.exists():
-        pytest.skip("systemd-journald is not installed")
-    known = journald.read_bytes()
+    known = Path("/usr/lib/systemd/systemd-journald").read_bytes()
     parser = configparser.ConfigParser(strict=True, interpolation=None)
     parser.optionxform = str
     parser.read(FIRMWARE / "usr/lib/systemd/journald.conf.d/10-gateway.conf")

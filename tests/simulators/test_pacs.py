@@ -1,6 +1,5 @@
 """The PACS double, played by other people's senders: it answers as its script says, and records what it saw."""
 
-import shutil
 import socket
 import subprocess
 import time
@@ -11,12 +10,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from gateway.simulators.pacs import SimulatedPACS
+from tests import dcmtk
 from tests.dicom_files import CT, data_set_bytes, image
 
 # pynetdicom's acceptor may meet our close (Evt15) in its own thread after it has refused: its race, and not what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-
-STORESCU = shutil.which("storescu", path="/usr/bin:/usr/local/bin")  # DCMTK's, not pynetdicom's
 
 
 @pytest.fixture
@@ -94,10 +92,11 @@ def test_it_keeps_what_it_accepted_byte_for_byte(free_port, ct, tmp_path):
 
 
 @pytest.mark.peers
-@pytest.mark.skipif(not STORESCU, reason="DCMTK is not installed")
 def test_it_records_who_called_and_what_came(free_port, ct):
     with SimulatedPACS(free_port) as pacs:
-        subprocess.run([STORESCU, "-aet", "MODALITY", "-aec", "PACS", "127.0.0.1", str(free_port), ct], check=True)
+        subprocess.run(
+            [dcmtk.program("storescu"), "-aet", "MODALITY", "-aec", "PACS", "127.0.0.1", str(free_port), ct], check=True
+        )
     [one] = pacs.received
     ds = dcmread(ct)
     assert (one.calling_ae, one.sop_class_uid, one.sop_instance_uid) == ("MODALITY", CT, ds.SOPInstanceUID)

@@ -1,7 +1,6 @@
 """The worklist from a RIS: the right question, every name in its script, one bad item costs itself only."""
 
 import contextlib
-import shutil
 import socket
 import subprocess
 import time
@@ -24,9 +23,9 @@ from gateway.source import worklist
 from gateway.wire.dimse import scu
 from gateway.wire.dimse import worklist as wire
 from gateway.wire.dimse.peer import Peer
+from tests import dcmtk
 from tests.dicom_files import encoded
 
-WLMSCPFS = shutil.which("wlmscpfs", path="/usr/bin:/usr/local/bin")
 TODAY = date(2026, 11, 24)
 NAMES = {
     "ISO_IR 192": "Иванов^Пётр=王^小明",
@@ -143,7 +142,6 @@ def test_every_value_survives_in_every_character_set(settings, character_set, na
 
 
 @pytest.mark.peers
-@pytest.mark.skipif(not WLMSCPFS, reason="DCMTK is not installed")
 def test_dcmtks_worklist_server_gives_names_in_every_script(settings, tmp_path):
     sent = {}
     for number, (character_set, name) in enumerate(NAMES.items(), 1):
@@ -278,7 +276,9 @@ def _save(ds, path):
 @contextlib.contextmanager
 def _wlmscpfs(port, folder):
     with (folder / "wlmscpfs.log").open("wb") as log:
-        process = subprocess.Popen([WLMSCPFS, "-csk", "-dfp", folder, str(port)], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [dcmtk.program("wlmscpfs"), "-csk", "-dfp", folder, str(port)], stdout=log, stderr=subprocess.STDOUT
+        )
         try:
             for _ in range(100):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -1,7 +1,6 @@
 """The Storage SCP on a socket: other people's senders, and a modality that breaks every rule; nothing half-done stays."""
 
 import contextlib
-import shutil
 import socket
 import struct
 import subprocess
@@ -27,9 +26,9 @@ from gateway.wire.dimse import negotiation, scp
 from gateway.wire.dimse.pdu import HEADER, Command, Field, PDUType, encode
 from gateway.wire.dimse.scp import Listener
 from gateway.wire.dimse.sink import Arrival, file_head
+from tests import dcmtk
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-needs_dcmtk = pytest.mark.skipif(not shutil.which("dcmsend"), reason="DCMTK is not installed")
 
 
 class Kept:
@@ -113,7 +112,6 @@ def test_echo_is_answered(address):
     assert Modality(address).echo() == "0000"
 
 
-@needs_dcmtk
 @pytest.mark.peers
 @pytest.mark.parametrize("is_nagling", [True, False])
 def test_dcmtk_sends_and_every_byte_arrives(address, kept, files, is_nagling):
@@ -123,7 +121,6 @@ def test_dcmtk_sends_and_every_byte_arrives(address, kept, files, is_nagling):
     }
 
 
-@needs_dcmtk
 @pytest.mark.peers
 def test_dcmtk_storescu_and_echoscu_are_served(address, kept, files):
     _run("storescu", address, *files, options=["--max-pdu", "4096"])
@@ -131,7 +128,6 @@ def test_dcmtk_storescu_and_echoscu_are_served(address, kept, files):
     assert len(kept.objects) == 5
 
 
-@needs_dcmtk
 @pytest.mark.peers
 def test_a_sender_with_nagle_does_not_wait_for_delayed_acknowledgements(address, kept, files):
     """Nagle's algorithm and delayed ACKs cost up to 40 ms an object; the kernel counts the ACKs that it delayed.
@@ -525,10 +521,10 @@ def _data(path):
 
 def _run(program, address, *paths, is_nagling=False, options=()):
     names = ["-aet", "CT", "-aec", "GATEWAY"]
-    line = [program, *names, *options, *map(str, address), *map(str, paths)]
+    line = [dcmtk.program(program), *names, *options, *map(str, address), *map(str, paths)]
     done = subprocess.run(
         line,
-        env={"PATH": "/usr/bin:/bin", "TCP_NODELAY": "0" if is_nagling else "1"},
+        env={"TCP_NODELAY": "0" if is_nagling else "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from gateway.simulators.pacs import SimulatedPACS
 from gateway.wire.dimse import negotiation, pdu, proposal, scu
 from gateway.wire.dimse.peer import Peer
 from gateway.wire.net import Stopped
+from tests import dcmtk
 from tests.dicom_files import CT, data_set_bytes, image
 
 # pynetdicom's acceptor may meet our close (Evt15) in its own thread after it has refused: its race, and not what is tested.
@@ -29,10 +29,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExc
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 JPEG_LS, RLE = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.5"
-STORESCP = shutil.which(
-    "storescp", path="/usr/bin:/usr/local/bin"
-)  # DCMTK's: pynetdicom has one of that name in .venv/
-needs_dcmtk = pytest.mark.skipif(not STORESCP, reason="DCMTK is not installed")
 
 
 @pytest.fixture
@@ -247,7 +243,6 @@ def test_more_classes_than_fit_go_over_several_associations(peer, tmp_path):
 
 
 @pytest.mark.peers
-@needs_dcmtk
 @pytest.mark.parametrize(
     ("option", "accepted"),
     [
@@ -523,7 +518,6 @@ def test_a_command_reads_back_as_it_was_written(command):
 # ---- size ----
 
 
-@needs_dcmtk
 def test_memory_does_not_grow_with_the_object(peer, tmp_path, campaign):
     size = campaign(96 << 20, (2 << 30) - 1024)
     ds = image(tmp_path / "small.dcm", side=16, is_color=True)
@@ -558,7 +552,9 @@ def storescp(port, folder: Path, *options):
     folder.mkdir()
     log = (folder.parent / "storescp.log").open("wb")
     process = subprocess.Popen(
-        [STORESCP, *options, "--output-directory", folder, str(port)], stdout=log, stderr=subprocess.STDOUT
+        [dcmtk.program("storescp"), *options, "--output-directory", folder, str(port)],
+        stdout=log,
+        stderr=subprocess.STDOUT,
     )
     try:
         for _ in range(100):
