@@ -10,22 +10,17 @@ import contextlib
 import itertools
 import json
 import logging
-import os
 import random
 import re
 import shutil
-import signal
 import sys
-import time
-import traceback
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pydicom
-from sqlite_utils import Database
 
 from gateway import exam
 from gateway.clock import SystemClock
@@ -40,12 +35,10 @@ from gateway.simulators.pictures import Playback, parse
 from gateway.spool import framelog
 from gateway.spool.framelog import FrameLog
 from gateway.spool.spool import Spool
+from tests.crash.killing import Say, life, step_for, steps_of, watch_steps
 from tests.flow.rooms import NAME, SCRIPT, Room, numbers, site_of
 from tests.objects.test_dciodvfy import unexplained
 
-SYSTEM_CALLS = ("write", "writev", "fsync", "fdatasync", "rename", "unlink", "ftruncate", "truncate", "pwrite")
-READING = ("SELECT", "PRAGMA", "EXPLAIN")
-CALLERS = 3
 SYNC_NS = 80_000_000
 SEGMENT_FRAMES = 12
 RESCUE_DIES_EVERY = 3
@@ -61,16 +54,12 @@ class Told:
         self.stills: dict[tuple[str, int], int] = {}
         self.cines: dict[tuple[str, int], int] = {}
         self.synced: dict[tuple[str, int], dict[int, int]] = defaultdict(dict)
-        self.steps: list[str] = []
         self.composing: list[str] = []
         self.looked_at: set[str] = set()
         self.early = 0
         self.lost = 0
 
     def hear(self, word: str, *facts: str) -> None:
-        if word == "step":
-            self.steps.append(" ".join(facts))
-            return
         exam_id, number, *rest = facts
         key = (exam_id, int(number))
         match word:
@@ -125,12 +114,8 @@ def _logs(spool: Spool, exam_id, number: int) -> list[Path]:
     return [path for path in spool.frame_logs() if path.name.startswith(f"{exam_id}-{number}-")]
 
 
-def acquire(folder: Path, rounds: int, at: str, nth: int, tell) -> None:
+def acquire(folder: Path, say: Say, *, rounds: int = 1, at: str = "", nth: int = 0) -> None:
     recording.SYNC_NS, recording.SEGMENT_FRAMES = SYNC_NS, SEGMENT_FRAMES
-
-    def say(*words: object) -> None:
-        tell(f"{' '.join(map(str, words))}\n".encode())
-
     tell_of_syncs(say)
     shutil.rmtree(folder / "run", ignore_errors=True)  # a status of the dead
     room = Room(folder)
@@ -141,7 +126,7 @@ def acquire(folder: Path, rounds: int, at: str, nth: int, tell) -> None:
         say("step", each)
 
 
-def rescue(folder: Path, _rounds: int, at: str, nth: int, tell) -> None:
+def rescue(folder: Path, say: Say, *, at: str = "", nth: int = 0) -> None:
     site, clock = site_of(folder, SCRIPT), SystemClock()
     with Spool.open(site.data, clock) as spool:
         place = closing.Station(
@@ -151,7 +136,7 @@ def rescue(folder: Path, _rounds: int, at: str, nth: int, tell) -> None:
         closing.rescue(place, Acquire(place).profile_of)
         spool.recover()
     for each in passed:
-        tell(f"step {each}\n".encode())
+        say("step", each)
 
 
 def tell_of_syncs(say) -> None:
@@ -171,86 +156,7 @@ def tell_of_syncs(say) -> None:
     Spool.new_frame_log, FrameLog.sync = begun, synced
 
 
-def watch_steps(at: str, nth: int) -> list[str]:
-    """Make the process die when a step comes for the n-th time; return the steps that pass."""
-    passed: list[str] = []
-    left = [nth]
-
-    def pass_one(name: str, when: str) -> None:
-        step = f"{when} {name} in {_callers()}"
-        passed.append(step)
-        left[0] -= step == at
-        if not left[0] and step == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def watched(real, name: str):
-        def call(*args, **kwargs):
-            pass_one(name, "before")
-            answer = real(*args, **kwargs)
-            pass_one(name, "after")
-            return answer
-
-        return call
-
-    for name in SYSTEM_CALLS:
-        setattr(os, name, watched(getattr(os, name), name))
-    execute = Database.execute
-
-    def executed(db, sql, *rest):
-        if sql.lstrip().startswith(READING):
-            return execute(db, sql, *rest)
-        return watched(execute, " ".join(sql.split()[:2]))(db, sql, *rest)
-
-    Database.execute = executed
-    return passed
-
-
-def _callers() -> str:
-    """Name who calls, from the inside: rooms of the gateway, not the store that all of them go through."""
-    names, frame = [], sys._getframe(3)
-    while frame is not None and len(names) < CALLERS:
-        file = frame.f_code.co_filename
-        if "/gateway/" in file and not file.endswith(("store.py", "quota.py")):
-            names.append(frame.f_code.co_name)
-        frame = frame.f_back
-    return "<".join(names)
-
-
 # ---- the killing ----
-
-
-def life(what, folder: Path, told: Told, *, at: str = "", nth: int = 1, after_s: float = 0.0, rounds: int = 1) -> bool:
-    """Fork a child and let it live until it is killed; return whether it was."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(reading)
-        real, code = os.write, 3
-        try:
-            what(folder, rounds, at, nth, lambda line: real(writing, line))
-            code = 0
-        except BaseException:  # noqa: BLE001  the parent says it
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    os.close(writing)
-    if after_s:
-        time.sleep(after_s)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    told.steps = []
-    with os.fdopen(reading, encoding="utf-8") as words:
-        for line in words.read().split("\n")[:-1]:  # a line that was cut off was told to nobody
-            told.hear(*line.split())
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code in {0, -9}, f"{what.__name__} ended with {code}"
-    return code == -signal.SIGKILL
-
-
-def steps_of(what, folder: Path, told: Told) -> list[tuple[str, int]]:
-    """Live once to the end; return each step that there is, and how often it came, in the order of the first."""
-    assert not life(what, folder, told)
-    return list(Counter(told.steps).items())
 
 
 def look(folder: Path, told: Told, chance: random.Random) -> None:
@@ -261,8 +167,8 @@ def look(folder: Path, told: Told, chance: random.Random) -> None:
         broken = [c for c in captures(spool) if c.state is CaptureState.RECORDING]
         had = {(c.exam_id, c.number): _kept(_logs(spool, c.exam_id, c.number)) for c in broken}
     if chance.randrange(RESCUE_DIES_EVERY) == 0:
-        life(rescue, folder, told, at=chance.choice(told.composing))
-    assert not life(rescue, folder, told)
+        life(partial(rescue, folder, at=chance.choice(told.composing), nth=1), told.hear)
+    assert not life(partial(rescue, folder), told.hear).is_killed
     with Spool.open(site.data, SystemClock()) as spool:
         spool.recover()
         check(spool, told)
@@ -377,15 +283,16 @@ def warm() -> None:
 def main(folder: Path, how: str, kills: int, seed: int) -> dict[str, int]:
     told, chance = Told(), random.Random(seed)
     warm()
-    steps = steps_of(acquire, folder, told)
+    steps = steps_of(partial(acquire, folder), told.hear)
     told.composing = [name for name, _ in steps if {"finish", "_compose"} & set(re.split(r"[ <]", name))]
     died = 0
     for kill in range(kills):
         if how == "steps":
-            at, often = steps[(kill * len(steps) // min(kills, len(steps)) + kill // len(steps)) % len(steps)]
-            died += life(acquire, folder, told, at=at, nth=chance.randint(1, min(often, 4)), rounds=2)
+            at, often = step_for(kill, kills, steps)
+            once = partial(acquire, folder, at=at, nth=chance.randint(1, min(often, 4)), rounds=2)
+            died += life(once, told.hear).is_killed
         else:
-            died += life(acquire, folder, told, after_s=chance.uniform(0.3, 1.6), rounds=30)
+            died += life(partial(acquire, folder, rounds=30), told.hear, after_s=chance.uniform(0.3, 1.6)).is_killed
         look(folder, told, chance)
         with Spool.open(site_of(folder, SCRIPT).data, SystemClock()) as spool:
             if (running := spool.exams.running(NAME)) and kill % 4 == 3:

@@ -11,7 +11,7 @@ import json
 import random
 import sys
 from collections import defaultdict
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -25,7 +25,7 @@ from gateway.model import Instance, Patient, PerformedStep, StepStatus, StoreOut
 from gateway.service import keeper
 from gateway.service.compose import Box
 from gateway.spool.spool import Spool
-from tests.crash.acquire_driver import life, steps_of, watch_steps
+from tests.crash.killing import Say, life, step_for, steps_of, watch_steps
 from tests.objects.test_dciodvfy import unexplained
 from tests.service.world import another, site_file, still
 
@@ -41,7 +41,6 @@ class Told:
     """What each destination has received, in order, by whoever died since."""
 
     def __init__(self) -> None:
-        self.steps: list[str] = []
         self.first: dict[tuple[str, str], int] = {}
         self.last: dict[tuple[str, str], int] = {}
         self.corrected: set[str] = set()
@@ -50,8 +49,6 @@ class Told:
 
     def hear(self, word: str, *facts: str) -> None:
         match word:
-            case "step":
-                self.steps.append(" ".join(facts))
             case "sent":
                 self.last[facts[0], facts[1]] = number = next(self._count)
                 self.first.setdefault((facts[0], facts[1]), number)
@@ -79,11 +76,9 @@ def box_of(folder: Path) -> Box:
     return Box(site=site, spool=Spool.open(site.data, clock), clock=clock)
 
 
-def correct_twice(folder: Path, rounds: int, at: str, nth: int, tell) -> None:
-    def say(*words: object) -> None:
-        tell(f"{' '.join(map(str, words))}\n".encode())
-
+def correct_twice(folder: Path, say: Say, *, rounds: int = 1, at: str = "", nth: int = 0) -> None:
     box = box_of(folder)
+    passed: list[str] = []
     for _ in range(rounds):
         step, _first = still(box)
         for _ in range(PICTURES - 1):
@@ -92,8 +87,7 @@ def correct_twice(folder: Path, rounds: int, at: str, nth: int, tell) -> None:
         work(box)
         send(box, "pacs", ACCEPTED, say)
         send(box, "archive", random.choice([ACCEPTED, LATER, None]), say)
-        passed = watch_steps(at, nth)
-        at = ""
+        passed = passed or watch_steps(at, nth)
         for patient in (SECOND, THIRD):
             exam.correct(box.spool, step.exam_id, patient=patient, operator="Ada")
             say("corrected", step.exam_id)
@@ -101,8 +95,8 @@ def correct_twice(folder: Path, rounds: int, at: str, nth: int, tell) -> None:
                 work(box)
                 send(box, "pacs", random.choice([ACCEPTED, ACCEPTED, LATER]), say)
                 send(box, "archive", random.choice([ACCEPTED, LATER, None]), say)
-        for each in passed:
-            say("step", each)
+    for each in passed:
+        say("step", each)
 
 
 def work(box: Box) -> None:
@@ -225,16 +219,18 @@ def main(folder: Path, how: str, kills: int, seed: int) -> dict[str, int]:
     chance = random.Random(seed)
     random.seed(seed)
     told = Told()
-    steps = steps_of(correct_twice, folder, told)
+    steps = steps_of(partial(correct_twice, folder), told.hear)
     look(folder, told)
     died = 0
     for kill in range(kills):
         random.seed(seed + kill)
         if how == "steps":
-            at, often = steps[(kill * len(steps) // min(kills, len(steps)) + kill // len(steps)) % len(steps)]
-            died += life(correct_twice, folder, told, at=at, nth=chance.randint(1, min(often, 6)), rounds=1)
+            at, often = step_for(kill, kills, steps)
+            once = partial(correct_twice, folder, at=at, nth=chance.randint(1, min(often, 6)))
+            died += life(once, told.hear).is_killed
         else:
-            died += life(correct_twice, folder, told, after_s=chance.uniform(0.05, 0.6), rounds=30)
+            after_s = chance.uniform(0.05, 0.6)
+            died += life(partial(correct_twice, folder, rounds=30), told.hear, after_s=after_s).is_killed
         look(folder, told)
     box = box_of(folder)
     assert box.spool.integrity() == []

@@ -2,34 +2,27 @@
 
 `python -m tests.crash.spool_driver FOLDER (steps|moments) KILLS SEED`. One store lives through all kills. Each child does a
 round of everything a box does and tells its parent what it acknowledged, through a pipe, after it was acknowledged; the
-parent recovers, and holds the store to every word. The steps are counted where the system is called: writes, syncs,
-renames, unlinks and statements, before and after each. Only `gateway.spool` is imported, and children are forked.
+parent recovers, and holds the store to every word. Only `gateway.spool` is imported, and children are forked.
 """
 
-import contextlib
 import json
-import os
 import random
-import signal
 import sys
 import time
-import traceback
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
-
-from sqlite_utils import Database
 
 from gateway.errors import SpoolError
 from gateway.model import CaptureKind, CaptureState, Patient, StepStatus
 from gateway.spool.framelog import FrameLog, FrameLogHeader, is_recording
 from gateway.spool.spool import Spool
+from tests.crash.killing import Say, life, watch_steps
 from tests.spool.world import ACCEPTED, LATER, NEVER, FakeClock, instance, step
 
-SYSTEM_CALLS = ("write", "writev", "fsync", "fdatasync", "rename", "unlink", "ftruncate", "truncate", "pwrite")
 WHOLE_LIFE_EVERY = 4
-READING = ("SELECT", "PRAGMA", "EXPLAIN")
 
 
 class Told:
@@ -186,82 +179,15 @@ def send(spool, destination, outcome, say):
 # ---- the killing ----
 
 
-def count_steps(at: int) -> list[int]:
-    """Make the process die at its n-th step; return the counter."""
-    passed = [0]
-
-    def pass_one():
-        passed[0] += 1
-        if passed[0] == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def watched(real):
-        def call(*args, **kwargs):
-            pass_one()
-            answer = real(*args, **kwargs)
-            pass_one()
-            return answer
-
-        return call
-
-    real_write = os.write
-    for name in SYSTEM_CALLS:
-        setattr(os, name, watched(getattr(os, name)))
-    execute = Database.execute
-
-    def executed(db, sql, *rest):
-        if sql.startswith(READING):
-            return execute(db, sql, *rest)
-        return watched(execute)(db, sql, *rest)
-
-    Database.execute = executed
-    passed.append(real_write)
-    return passed
-
-
-def child(folder: Path, number: int, at: int, pipe: int, rounds: int) -> None:
-    passed = count_steps(at)
-    tell = passed[1]
+def child(folder: Path, number: int, say: Say, *, rounds: int = 1, at: int = 0) -> None:
+    passed = watch_steps(nth=at)
     random.seed(number)
     clock = clock_of(number)
     with Spool.open(folder, clock) as spool:
         for extra in range(rounds):
-            one_round(
-                spool, clock, number + extra, lambda *words: tell(pipe, f"{' '.join(map(str, words))}\n".encode())
-            )
-    tell(pipe, f"steps {passed[0]}\n".encode())
-
-
-def life(folder: Path, number: int, told: Told, *, at: int = 0, after_s: float = 0.0) -> int:
-    """Fork a child, let it live until it is killed; return the steps it had when it was not."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(reading)
-        code = 3
-        try:
-            child(folder, number, at, writing, 30 if after_s else 1)
-            code = 0
-        except Exception:  # noqa: BLE001  the parent says it
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    os.close(writing)
-    if after_s:
-        time.sleep(after_s)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    steps = 0
-    with os.fdopen(reading, encoding="utf-8") as words:
-        for line in words.read().split("\n")[:-1]:  # a line that was cut off was told to nobody
-            word, *facts = line.split()
-            if word == "steps":
-                steps = int(facts[0])
-            else:
-                told.hear(word, *facts)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert code in {0, -9}, f"the child ended with {code}"
-    return steps
+            one_round(spool, clock, number + extra, say)
+    for each in passed:
+        say("step", each)
 
 
 def look(folder: Path, number: int, told: Told) -> None:
@@ -345,14 +271,15 @@ def main(folder: Path, how: str, kills: int, seed: int) -> dict[str, int]:
             kill % WHOLE_LIFE_EVERY == 0
         ):  # a life that nobody ends clears the backlog, and says how many steps there are
             began = time.monotonic()
-            steps = life(folder, number - 40, told)
+            steps = len(life(partial(child, folder, number - 40), told.hear).steps)
             life_s = time.monotonic() - began
             look(folder, number - 1, told)
         if how == "steps":
             at = 1 + (kill * steps // kills + chance.randrange(-20, 20)) % steps
-            died += life(folder, number, told, at=at) == 0
+            died += life(partial(child, folder, number, at=at), told.hear).is_killed
         else:
-            died += life(folder, number, told, after_s=life_s * chance.uniform(0.05, 0.8)) == 0
+            after_s = life_s * chance.uniform(0.05, 0.8)
+            died += life(partial(child, folder, number, rounds=30), told.hear, after_s=after_s).is_killed
         look(folder, number + 39, told)
     with Spool.open(folder, clock_of(80 * kills + 120)) as spool:
         assert spool.integrity() == []

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -21,7 +22,7 @@ from gateway.service import forward, keeper
 from gateway.service.bell import Bell
 from gateway.service.compose import Box
 from gateway.spool.spool import Spool
-from tests.crash.acquire_driver import life, watch_steps
+from tests.crash.killing import Say, life, watch_steps
 from tests.flow.orthanc import orthanc
 from tests.objects.test_dciodvfy import unexplained
 from tests.service.world import WHO, another, site_file, still
@@ -68,7 +69,8 @@ def test_a_correction_that_is_killed_half_way_is_finished_and_nothing_stands_twi
         with opened(site) as box:
             step, former = sent_as_somebody_else(box)
             exam.correct(box.spool, step.exam_id, patient=TRUE, operator="Ada")
-        assert life(die_correcting, tmp_path, Told(), at="after rename in commit<_copy<_copy_all", nth=2)
+        half_way = partial(die_correcting, tmp_path, "after rename in commit<_copy<_copy_all", 2)
+        assert life(half_way, hear=pytest.fail).is_killed
         with opened(site) as box:
             assert len([each for each in box.spool.instances.of_exam(step.exam_id) if each.replaces]) == 1
             keeper.recover(box)
@@ -106,16 +108,7 @@ def assert_corrected(
     assert (note.PatientID, study.StudyInstanceUID) == (WHO.patient_id, step.study_instance_uid)
 
 
-class Told:
-    """A child that is not asked anything."""
-
-    steps: list[str]
-
-    def hear(self, *_: str) -> None:
-        """Nothing matters but that it dies where it should."""
-
-
-def die_correcting(folder: Path, _rounds: int, at: str, nth: int, _tell: object) -> None:
+def die_correcting(folder: Path, at: str, nth: int, _say: Say) -> None:
     site = structs.replace(config.load(folder / "gateway.toml"), release=config.Release(after_s=0))
     with opened(site) as box:
         watch_steps(at, nth)
