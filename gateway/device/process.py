@@ -96,8 +96,7 @@ def feed(arguments: Sequence[str], pieces: Iterable[bytes] = ()) -> Said:
     reader = threading.Thread(target=lambda: said.append(process.stdout.read() if process.stdout else b""), daemon=True)
     reader.start()
     try:
-        with suppress(BrokenPipeError):
-            _write(process, pieces)
+        _write(process, pieces)
     except BaseException:
         process.kill()
         raise
@@ -110,8 +109,16 @@ def feed(arguments: Sequence[str], pieces: Iterable[bytes] = ()) -> Said:
 
 
 def _write(process: subprocess.Popen[bytes], pieces: Iterable[bytes]) -> None:
-    if process.stdin is None:
+    """Write until there is no more, or the program takes no more: only its own broken pipe is no error."""
+    end = process.stdin
+    if end is None:
         return
-    with process.stdin as end:
+    try:
         for piece in pieces:
-            end.write(piece)
+            try:
+                end.write(piece)
+            except BrokenPipeError:
+                return
+    finally:
+        with suppress(BrokenPipeError):
+            end.close()
