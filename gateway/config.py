@@ -433,8 +433,9 @@ def _sources(site: Site) -> Iterator[Mistake]:
 
 
 def _triggers(site: Site) -> Iterator[Mistake]:
-    """What a pedal captures, which key means what, and ports that an instrument has for itself."""
+    """What a pedal captures, which key means what, who may hold it, and ports that an instrument has for itself."""
     owners: dict[tuple[str, str], str] = {}
+    holders: dict[str, str] = {}
     for name, each in site.trigger.items():
         if each.grabber not in site.grabber:
             meant = (
@@ -446,11 +447,17 @@ def _triggers(site: Site) -> Iterator[Mistake]:
         port = next((port for port, line in site.serial.items() if line.device == each.device), "")
         if port:
             yield _bad("trigger", name, "device", problem=f"is the device of serial.{port} too")
-        for key in each.keys if each.kind == "pedal" else (each.line,):
+        for key in (each.keys or ("",)) if each.kind == "pedal" else (each.line,):
             other = owners.setdefault((each.device, key.upper().removeprefix("KEY_")), name)
             if other != name:
                 what = "keys" if each.kind == "pedal" else "line"
-                yield _bad("trigger", name, what, problem=f'"{key}" of that device belongs to trigger.{other} already')
+                whose = f'"{key}"' if key else "every key without a trigger"
+                yield _bad("trigger", name, what, problem=f"{whose} of that device belongs to trigger.{other} already")
+        other = holders.setdefault(each.device, name) if each.kind == "pedal" else name
+        is_held = each.is_exclusive or site.trigger[other].is_exclusive
+        if is_held and each.grabber != site.trigger[other].grabber:
+            problem = f"lets only one grabber hear that device, and trigger.{other} is of another: set both to false"
+            yield _bad("trigger", name, "is_exclusive", problem=problem)
 
 
 def _names(site: Site) -> Iterator[Mistake]:
