@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import select
 import time
 from collections.abc import Iterator
@@ -22,18 +21,19 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from gateway.device import refusal
 from gateway.device import v4l2 as v
 from gateway.device.formats import fourccs
 from gateway.device.inputs import Input, choose_input, inputs, present_edid, signal
 from gateway.device.negotiate import Negotiated, arriving, capture_type, named, negotiate
-from gateway.errors import DeviceBusy, DeviceError, DeviceGone, FormatChanged, NoSignal
+from gateway.errors import DeviceError, FormatChanged, NoSignal
 from gateway.model import Field, Frame, FrameFormat, Signal
 from gateway.profile import VideoInput
 
 BUFFERS: Final = 6
 """Mapped buffers: at 25 Hz a reader may be a fifth of a second late before a frame is lost."""
 
-_GONE: Final = {errno.ENODEV, errno.ENXIO, errno.ENOENT}
+_MEANINGS: Final = {errno.E2BIG: "it takes no EDID of so many blocks"}
 
 
 class Grabber(Protocol):
@@ -346,12 +346,4 @@ def _naming(device: str) -> Iterator[None]:
 
 
 def _named(device: str, error: OSError) -> DeviceError:
-    if error.errno in _GONE:
-        return DeviceGone(device=device)
-    if error.errno == errno.EBUSY:
-        return DeviceBusy(device=device)
-    if error.errno == errno.E2BIG:
-        return DeviceError(device=device, problem="it takes no EDID of so many blocks")
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return DeviceError(device=device, problem="this user may not open it; the group `video` may")
-    return DeviceError(device=device, problem=os.strerror(error.errno or 0))
+    return refusal.named(device, error.errno, "the group `video`", _MEANINGS)

@@ -20,8 +20,8 @@ from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
-from gateway.device import evdev
-from gateway.errors import DeviceBusy, DeviceError, DeviceGone
+from gateway.device import evdev, refusal
+from gateway.errors import DeviceError, DeviceGone
 
 Line = Literal["cts", "dsr", "dcd", "ri"]
 
@@ -35,7 +35,7 @@ LINES: Final[dict[str, int]] = {
 SAMPLE_S: Final = 0.004
 """How often a line is looked at: a person's shortest tap is ten times as long."""
 
-_GONE: Final = {errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.EIO}
+_MEANINGS: Final = {errno.ENOTTY: "it is neither a pedal nor a port with modem lines"}
 _READ_BYTES: Final = 64 * evdev.EVENT_BYTES
 _BELIEVED_NS: Final = 2_000_000_000
 """A stamp that lies further back, or ahead, is of another clock: then the time of arrival counts."""
@@ -302,12 +302,6 @@ def _code(device: str, name: str) -> int:
 
 
 def _named(device: str, error: OSError) -> DeviceError:
-    if error.errno in _GONE:
+    if error.errno == errno.EIO:  # a port that hung up
         return DeviceGone(device=device)
-    if error.errno == errno.EBUSY:
-        return DeviceBusy(device=device)
-    if error.errno == errno.ENOTTY:
-        return DeviceError(device=device, problem="it is neither a pedal nor a port with modem lines")
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return DeviceError(device=device, problem="this user may not open it; the groups `input` and `dialout` may")
-    return DeviceError(device=device, problem=os.strerror(error.errno or 0))
+    return refusal.named(device, error.errno, "the groups `input` and `dialout`", _MEANINGS)

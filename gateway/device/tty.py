@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import serial
 
+from gateway.device import refusal
 from gateway.errors import DeviceBusy, DeviceError, DeviceGone
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ class Tty:
 
 def _opening(device: str, error: Exception) -> DeviceError:
     number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
-    if number in {errno.ENOENT, errno.ENODEV, errno.ENXIO}:
-        return DeviceGone(device=device)
-    if number in {errno.EBUSY, errno.EAGAIN}:
+    if number is None:
+        return DeviceError(device=device, problem=str(error))
+    if number == errno.EAGAIN:  # another program holds its lock
         return DeviceBusy(device=device)
-    return DeviceError(device=device, problem=str(error))
+    return refusal.named(device, number, "the group `dialout`")
