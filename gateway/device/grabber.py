@@ -24,7 +24,7 @@ from msgspec import Struct
 from gateway.device import refusal
 from gateway.device import v4l2 as v
 from gateway.device.formats import fourccs
-from gateway.device.inputs import Input, choose_input, inputs, present_edid, signal
+from gateway.device.inputs import Input, inputs, standing
 from gateway.device.negotiate import Negotiated, arriving, capture_type, named, negotiate
 from gateway.errors import DeviceError, FormatChanged, NoSignal
 from gateway.model import Field, Frame, FrameFormat, Signal
@@ -94,19 +94,6 @@ def describe(device: str, *, open_node: v.OpenNode = v.DeviceNode) -> Descriptio
             node.close()
 
 
-def set_edid(device: str, wanted: VideoInput, edid: bytes, *, open_node: v.OpenNode = v.DeviceNode) -> bool:
-    """Let a receiver present an EDID to the source on the input that is meant; say whether that is news to it.
-
-    A driver without a receiver takes none. Raises DeviceGone, DeviceBusy, DeviceError.
-    """
-    with _naming(device):
-        node = open_node(device)
-        try:
-            return present_edid(node, choose_input(node, device, wanted), edid)
-        finally:
-            node.close()
-
-
 def take(grabber: Grabber, count: int, timeout_s: float = 2.0) -> Iterator[Frame]:
     """Yield copies of the next `count` frames. Raises NoSignal when none comes for `timeout_s`, and what `poll` raises."""
     for _ in range(count):
@@ -164,12 +151,11 @@ class VideoDevice:
     def signal(self) -> Signal:
         """Ask the driver: STREAMING once a frame has come, LOCKED before. Raises FormatChanged, which not every driver says by itself."""
         with _naming(self._device):
-            state = signal(self._node, self._agreed.input)
-            if state is Signal.LOCKED:
-                now = arriving(self._node, self._agreed.input)
-                if now and now != self.format.standard:
-                    raise FormatChanged(device=self._name, was=self.format.standard, now=now)
-        return Signal.STREAMING if state is Signal.LOCKED and self._is_streaming else state
+            found = standing(self._node, self._agreed.input)
+        now = arriving(found)
+        if now and now != self.format.standard:
+            raise FormatChanged(device=self._name, was=self.format.standard, now=now)
+        return Signal.STREAMING if found.signal is Signal.LOCKED and self._is_streaming else found.signal
 
     def poll(self, timeout_s: float) -> Frame | None:
         """Return the next frame in order, None when none came in time. Raises DeviceGone, NoSignal, FormatChanged, DeviceError."""
@@ -245,11 +231,10 @@ class VideoDevice:
                 raise
             has_changed |= self._event.type in {v.V4L2_EVENT_SOURCE_CHANGE, v.V4L2_EVENT_EOS}
         if has_changed:
-            state = signal(self._node, self._agreed.input)
-            if state is not Signal.LOCKED:
-                raise NoSignal(device=self._name, signal=state)
-            now = arriving(self._node, self._agreed.input) or "another"
-            raise FormatChanged(device=self._name, was=self.format.standard, now=now)
+            found = standing(self._node, self._agreed.input)
+            if found.signal is not Signal.LOCKED:
+                raise NoSignal(device=self._name, signal=found.signal)
+            raise FormatChanged(device=self._name, was=self.format.standard, now=arriving(found) or "another")
 
     def _dequeue(self, ready: int) -> Frame | None:
         taken = self._taken

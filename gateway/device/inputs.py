@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 from ctypes import c_int32, c_uint8, c_uint64
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -38,6 +38,17 @@ class Input(Struct, frozen=True, kw_only=True):
     """Among the connectors with timings, from 0: its bit in V4L2_CID_DV_RX_POWER_PRESENT."""
     is_alone: bool = True
     """There is no other connector: its name tells nobody anything."""
+
+
+class Standing(NamedTuple):
+    """What stands on a connector at one moment."""
+
+    signal: Signal
+    """LOCKED, or what is missing."""
+    timings: v.v4l2_dv_timings | None = None
+    """What arrives; None without a signal, or where the driver cannot tell."""
+    standards: int | None = None
+    """Analogue standards that the decoder thinks possible; None as above, or not now."""
 
 
 def inputs(node: v.Node) -> list[Input]:
@@ -75,23 +86,24 @@ def choose_input(node: v.Node, device: str, wanted: VideoInput) -> Input | None:
     return chosen
 
 
-def signal(node: v.Node, chosen: Input | None) -> Signal:
-    """Ask the driver what stands on the input: LOCKED, or what is missing."""
+def standing(node: v.Node, chosen: Input | None) -> Standing:
+    """Ask the driver once what stands on the input, and whether anything is missing."""
     if chosen is None:
-        return Signal.LOCKED
+        return Standing(Signal.LOCKED)
     if chosen.has_timings:
-        return _timings_signal(node, chosen)
+        return _timings_standing(node, chosen)
     status = v.v4l2_input(index=chosen.index)
     node.ioctl(v.VIDIOC_ENUMINPUT, status)
     if status.status & _NO_SIGNAL:
-        return Signal.NO_SIGNAL
+        return Standing(Signal.NO_SIGNAL)
     if status.status & _NO_LOCK:
-        return Signal.NO_LOCK
-    return Signal.NO_SIGNAL if chosen.has_standards and standards(node) == v.V4L2_STD_UNKNOWN else Signal.LOCKED
+        return Standing(Signal.NO_LOCK)
+    detected = _standards(node) if chosen.has_standards else None
+    return Standing(Signal.NO_SIGNAL if detected == v.V4L2_STD_UNKNOWN else Signal.LOCKED, standards=detected)
 
 
-def present_edid(node: v.Node, chosen: Input | None, edid: bytes) -> bool:
-    """Let the receiver present an EDID, unless it does already: every change makes the source start anew. Say whether it changed.
+def present_edid(node: v.Node, chosen: Input | None, edid: bytes) -> None:
+    """Let the receiver present an EDID, unless it does already: every change makes the source start anew.
 
     A driver that has no receiver takes none, and nothing is said. Raises OSError, E2BIG for more blocks than it takes.
     """
@@ -100,28 +112,10 @@ def present_edid(node: v.Node, chosen: Input | None, edid: bytes) -> bool:
     now = (c_uint8 * 256)()
     asked = v.v4l2_edid(pad=place, blocks=2, edid=ctypes.cast(now, ctypes.POINTER(c_uint8)))
     if is_offered(node, v.VIDIOC_G_EDID, asked) and bytes(now[: 128 * asked.blocks]) == edid:
-        return False
+        return
     told = (c_uint8 * len(edid)).from_buffer_copy(edid)
     wish = v.v4l2_edid(pad=place, blocks=blocks, edid=ctypes.cast(told, ctypes.POINTER(c_uint8)))
-    return is_offered(node, v.VIDIOC_S_EDID, wish)
-
-
-def standards(node: v.Node) -> int | None:
-    """Return the analogue standards that the decoder thinks possible (VIDIOC_QUERYSTD); None: it cannot tell, or not now."""
-    detected = c_uint64()
-    try:
-        node.ioctl(v.VIDIOC_QUERYSTD, detected)
-    except OSError as error:
-        if error.errno in _NOT_SAID:
-            return None
-        raise
-    return int(detected.value)
-
-
-def timings(node: v.Node) -> v.v4l2_dv_timings | None:
-    """Return the timings that arrive (VIDIOC_QUERY_DV_TIMINGS); None: the driver cannot tell. Raises OSError without a signal."""
-    found = v.v4l2_dv_timings()
-    return found if is_offered(node, v.VIDIOC_QUERY_DV_TIMINGS, found) else None
+    is_offered(node, v.VIDIOC_S_EDID, wish)
 
 
 def is_offered(node: v.Node, request: int, argument: v.Argument) -> bool:
@@ -146,14 +140,28 @@ def _named(offered: list[Input], wanted: VideoInput, device: str) -> Input | Non
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _timings_signal(node: v.Node, chosen: Input) -> Signal:
+def _timings_standing(node: v.Node, chosen: Input) -> Standing:
+    """VIDIOC_QUERY_DV_TIMINGS, whose errors are states of the signal."""
     power = v.v4l2_control(id=v.V4L2_CID_DV_RX_POWER_PRESENT)
     if is_offered(node, v.VIDIOC_G_CTRL, power) and not power.value >> chosen.place & 1:
-        return Signal.NO_CABLE
+        return Standing(Signal.NO_CABLE)
+    found = v.v4l2_dv_timings()
     try:
-        timings(node)
+        is_told = is_offered(node, v.VIDIOC_QUERY_DV_TIMINGS, found)
     except OSError as error:
         if error.errno not in _SIGNALS:
             raise
-        return _SIGNALS[error.errno]
-    return Signal.LOCKED
+        return Standing(_SIGNALS[error.errno])
+    return Standing(Signal.LOCKED, timings=found if is_told else None)
+
+
+def _standards(node: v.Node) -> int | None:
+    """Return the analogue standards that the decoder thinks possible (VIDIOC_QUERYSTD); None: it cannot tell, or not now."""
+    detected = c_uint64()
+    try:
+        node.ioctl(v.VIDIOC_QUERYSTD, detected)
+    except OSError as error:
+        if error.errno in _NOT_SAID:
+            return None
+        raise
+    return int(detected.value)

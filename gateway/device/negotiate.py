@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gateway.device import v4l2 as v
 from gateway.device.formats import Layout, Memory, field_order, set_format
-from gateway.device.inputs import Input, choose_input, is_offered, present_edid, signal, standards, timings
+from gateway.device.inputs import Input, Standing, choose_input, is_offered, present_edid, standing
 from gateway.errors import DeviceError, NoSignal, WrongStandard
 from gateway.model import FrameFormat, Signal
 from gateway.profile import VideoInput
@@ -58,14 +58,14 @@ def negotiate(node: v.Node, device: str, wanted: VideoInput, edid: bytes = b"") 
     chosen = choose_input(node, device, wanted)
     if edid:
         present_edid(node, chosen, edid)
-    state = signal(node, chosen)
-    if state is not Signal.LOCKED:
-        raise NoSignal(device=named(device, chosen), signal=state)
+    found = standing(node, chosen)
+    if found.signal is not Signal.LOCKED:
+        raise NoSignal(device=named(device, chosen), signal=found.signal)
     if chosen is not None and chosen.has_timings:
-        mode = _follow_timings(node, device, wanted)
+        mode = _follow_timings(node, device, wanted, found)
         layout = _layout(node, device, buffer_type, mode, wanted)
     elif chosen is not None and chosen.has_standards:
-        mode = _follow_standard(node, device, wanted)
+        mode = _follow_standard(node, device, wanted, found)
         layout = _layout(node, device, buffer_type, mode, wanted)
     else:
         mode, layout = _ask_for_size(node, device, buffer_type, wanted)
@@ -90,16 +90,12 @@ def capture_type(node: v.Node, device: str) -> int:
     raise DeviceError(device=device, problem="it does not capture video into mapped buffers")
 
 
-def arriving(node: v.Node, chosen: Input | None) -> str:
-    """Return the name of what arrives now, where the driver can tell one from another: "" else. Raises OSError."""
-    if chosen is not None and chosen.has_timings:
-        found = timings(node)
-        return timings_mode(found.bt).name if found is not None else ""
-    if chosen is not None and chosen.has_standards:
-        detected = standards(node) or 0
-        present = [name for name, bits in ANALOGUE if bits & detected]
-        return present[0] if len(present) == 1 else ""
-    return ""
+def arriving(found: Standing) -> str:
+    """Return the name of what arrives, where the driver can tell one from another: "" else."""
+    if found.timings is not None:
+        return timings_mode(found.timings.bt).name
+    present = [name for name, bits in ANALOGUE if bits & (found.standards or 0)]
+    return present[0] if len(present) == 1 else ""
 
 
 def named(device: str, chosen: Input | None) -> str:
@@ -127,28 +123,25 @@ def timings_mode(bt: v.v4l2_bt_timings) -> Mode:
 # ---- standards and timings ----
 
 
-def _follow_timings(node: v.Node, device: str, wanted: VideoInput) -> Mode:
+def _follow_timings(node: v.Node, device: str, wanted: VideoInput, found: Standing) -> Mode:
     """Take the timings that the source sends: a receiver can follow a source, never lead it."""
-    found = timings(node)
-    if found is None:
+    if found.timings is None:
         raise DeviceError(device=device, problem="its driver does not say which timings arrive")
-    mode = timings_mode(found.bt)
+    mode = timings_mode(found.timings.bt)
     if not _is_expected(mode.name, wanted):
         raise WrongStandard(device=device, found=mode.name, expected=_expected(wanted))
-    node.ioctl(v.VIDIOC_S_DV_TIMINGS, found)
+    node.ioctl(v.VIDIOC_S_DV_TIMINGS, found.timings)
     return mode
 
 
-def _follow_standard(node: v.Node, device: str, wanted: VideoInput) -> Mode:
+def _follow_standard(node: v.Node, device: str, wanted: VideoInput, found: Standing) -> Mode:
     """Take the standard that the decoder detected, or the profile's first where it cannot tell."""
-    detected = standards(node)
-    if detected is None:
-        detected = v.V4L2_STD_525_60 | v.V4L2_STD_625_50
+    detected = v.V4L2_STD_525_60 | v.V4L2_STD_625_50 if found.standards is None else found.standards
     present = [(name, bits & detected) for name, bits in ANALOGUE if bits & detected]
     expected = [each for word in wanted.standards for each in present if word in {"any", each[0]}]
     if not expected:
-        found = " or ".join(name for name, _ in present) or f"standard {detected:#x}"
-        raise WrongStandard(device=device, found=found, expected=_expected(wanted))
+        names = " or ".join(name for name, _ in present) or f"standard {detected:#x}"
+        raise WrongStandard(device=device, found=names, expected=_expected(wanted))
     name, bits = expected[0]
     node.ioctl(v.VIDIOC_S_STD, c_uint64(bits))
     return _analogue_mode(name)

@@ -55,6 +55,18 @@ def test_a_usb_grabber_states_its_size_and_rate(kernel):
     assert (fmt.standard, fmt.frame_interval_ns) == ("640x480p25", 40_000_000)
 
 
+@pytest.mark.parametrize(
+    ("script", "connector", "question"),
+    [(PAL, "s-video", v.VIDIOC_QUERYSTD), ("phantom,128x96", "hdmi", v.VIDIOC_QUERY_DV_TIMINGS)],
+)
+def test_a_driver_is_asked_once_what_arrives(kernel, script, connector, question):
+    machine = kernel(script)
+    stream = opened(machine, connector=connector)
+    assert list(machine.requests).count(question) == 1
+    assert stream.signal() is Signal.LOCKED
+    assert list(machine.requests).count(question) == 2
+
+
 def test_the_input_is_found_by_its_name(kernel):
     assert opened(kernel(), connector="component", input_name="s-video 0").format.standard == "PAL 625/50i"
 
