@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from tests import dcmtk
 from tests.objects import samples
 
 pytestmark = pytest.mark.peers
@@ -14,15 +15,15 @@ pytestmark = pytest.mark.peers
 def test_dcmtk_reads_every_object_without_a_remark(saved):
     for name, data in samples.every_object():
         path = saved(data)
-        tested = subprocess.run(["dcmftest", path], capture_output=True, text=True, check=False)
+        tested = subprocess.run([dcmtk.program("dcmftest"), path], capture_output=True, text=True, check=False)
         assert tested.stdout.startswith("yes:"), name
-        dumped = subprocess.run(["dcmdump", path], capture_output=True, text=True, check=False)
+        dumped = subprocess.run([dcmtk.program("dcmdump"), path], capture_output=True, text=True, check=False)
         assert (dumped.returncode, dumped.stderr) == (0, ""), name
 
 
 def test_dcmtk_shows_the_tree_of_the_report(saved):
     done = subprocess.run(
-        ["dsrdump", saved(samples.report()[0].getvalue())], capture_output=True, text=True, check=False
+        [dcmtk.program("dsrdump"), saved(samples.report()[0].getvalue())], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0
     assert '<contains NUM:(,,"Heart rate")="72" (/min,UCUM,"per minute")>' in done.stdout

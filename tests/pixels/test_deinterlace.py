@@ -1,7 +1,5 @@
 """De-interlacing: exactly as the naive twins and as ffmpeg, on luma and on chroma."""
 
-import shutil
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +12,6 @@ from gateway.profile import PixelChain
 from tests.pixels import frames, naive
 from tests.pixels.test_colour import ffmpeg, off_by
 
-needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
 TOP, BOTTOM = Field.INTERLACED_TB, Field.INTERLACED_BT
 
 
@@ -73,7 +70,6 @@ def test_colour_of_bwdif_is_within_one_level_of_each_plane(data):
     assert off_by(picture, naive.picture(fmt, raws, crop=crop, deinterlace="bwdif", top_first=top_first)) <= 4
 
 
-@needs_ffmpeg
 @pytest.mark.parametrize(("field", "parity"), [(TOP, "tff"), (BOTTOM, "bff")])
 @pytest.mark.parametrize(("width", "height"), [(180, 144), (61, 47)])
 def test_bwdif_is_ffmpegs_but_for_one_level_here_and_there(field, parity, width, height):
@@ -90,7 +86,6 @@ def test_bwdif_is_ffmpegs_but_for_one_level_here_and_there(field, parity, width,
             assert difference.mean() < 0.03
 
 
-@needs_ffmpeg
 @pytest.mark.parametrize(("field", "parity"), [(TOP, "tff"), (BOTTOM, "bff")])
 @pytest.mark.parametrize(("width", "height"), [(180, 144), (61, 47)])
 def test_motion_adaptive_is_exactly_ffmpegs_yadif(field, parity, width, height):
@@ -105,7 +100,6 @@ def test_motion_adaptive_is_exactly_ffmpegs_yadif(field, parity, width, height):
             assert np.array_equal(luma(fmt, "motion_adaptive", (before, raws[n], after)), theirs[n])
 
 
-@needs_ffmpeg
 def test_motion_adaptive_colour_is_what_ffmpegs_yadif_makes_of_each_plane():
     fmt = frames.make("UYVY", 120, 64, field=TOP)
     raws = frames.picture_like(fmt, 6)
@@ -117,7 +111,6 @@ def test_motion_adaptive_colour_is_what_ffmpegs_yadif_makes_of_each_plane():
     assert off_by(ours, naive.colour(fmt, planes)) <= 1
 
 
-@needs_ffmpeg
 def test_bob_is_ffmpegs_linear_interpolation():
     """libpostproc's `li` makes every second line from its neighbours, rounding halves up; we round them down."""
     fmt = grey(128, 64)
