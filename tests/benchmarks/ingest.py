@@ -19,6 +19,7 @@ from pathlib import Path
 
 from gateway.clock import SystemClock
 from gateway.spool.spool import Spool
+from tests import dcmtk
 from tests.flow.arrivals import answers, echo, files, peak_rss_mb, unit, until, write, write_large
 
 OBJECTS = 300
@@ -96,7 +97,7 @@ def _once(start, folder, paths, no_delay, sender_no_delay):
     folder.mkdir()
     os.sync()
     with start(folder, {"TCP_NODELAY": no_delay} if no_delay else {}) as count:
-        line = ["dcmsend", "-aet", "CT", "-aec", "GATEWAY", "127.0.0.1", str(_PORT), *map(str, paths)]
+        line = [dcmtk.program("dcmsend"), "-aet", "CT", "-aec", "GATEWAY", "127.0.0.1", str(_PORT), *map(str, paths)]
         began = time.perf_counter()
         subprocess.run(line, env=os.environ | {"TCP_NODELAY": sender_no_delay}, check=True, capture_output=True)
         taken = time.perf_counter() - began
@@ -119,7 +120,7 @@ def _gateway(folder, _env):
 @contextmanager
 def _storescp(folder, env):
     (folder / "received").mkdir()
-    with _process(["storescp", "-aet", "GATEWAY", "-od", folder / "received", str(_PORT)], env):
+    with _process([dcmtk.program("storescp"), "-aet", "GATEWAY", "-od", folder / "received", str(_PORT)], env):
         yield lambda: len(files(folder / "received"))
 
 

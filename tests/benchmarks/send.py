@@ -23,6 +23,7 @@ from gateway.service.forward import transcode
 from gateway.spool.spool import Spool
 from gateway.wire.dimse import scu
 from gateway.wire.dimse.peer import Peer
+from tests import dcmtk
 from tests.benchmarks.ingest import _PORT, _orthanc, _storescp
 from tests.dicom_files import CT, admit
 from tests.flow.arrivals import write
@@ -108,7 +109,16 @@ def _forward(folder, paths):
 
 def _dcmtk(program, no_delay):
     def send(folder, paths):
-        line = [program, "-aet", "BOX", "-aec", PEER.called_ae, PEER.host, str(PEER.port), *map(str, paths)]
+        line = [
+            dcmtk.program(program),
+            "-aet",
+            "BOX",
+            "-aec",
+            PEER.called_ae,
+            PEER.host,
+            str(PEER.port),
+            *map(str, paths),
+        ]
         begun = time.perf_counter()
         subprocess.run(line, env=os.environ | {"TCP_NODELAY": no_delay}, check=True, capture_output=True)
         return time.perf_counter() - begun
@@ -120,9 +130,9 @@ OURS = ("gateway", "gateway, wire only")
 SENDERS = {
     "gateway": (ROUNDS, _forward),
     "gateway, wire only": (ROUNDS, _wire),
-    "dcmsend": (SLOW_ROUNDS, _dcmtk("/usr/bin/dcmsend", "0")),
-    "dcmsend TCP_NODELAY=1": (SLOW_ROUNDS, _dcmtk("/usr/bin/dcmsend", "1")),
-    "storescu TCP_NODELAY=1": (SLOW_ROUNDS, _dcmtk("/usr/bin/storescu", "1")),
+    "dcmsend": (SLOW_ROUNDS, _dcmtk("dcmsend", "0")),
+    "dcmsend TCP_NODELAY=1": (SLOW_ROUNDS, _dcmtk("dcmsend", "1")),
+    "storescu TCP_NODELAY=1": (SLOW_ROUNDS, _dcmtk("storescu", "1")),
 }
 
 
