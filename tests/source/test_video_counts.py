@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,19 +10,9 @@ from gateway.errors import FormatChanged
 from gateway.model import Field, Frame, FrameFormat, Signal
 from gateway.source.ring import NOT_YET, Ring, Shot, with_neighbours
 from gateway.source.video import FrameLost, FrameRepeated, SignalEdge
-from tests.source.test_video import SMALL, Bench, every, of
+from tests.source.conftest import SMALL, Bench, every, of
 
 SECOND = 1_000_000_000
-
-
-@pytest.fixture(scope="module")
-def playbacks():
-    return {}
-
-
-@pytest.fixture(params=["simulator", "driver"])
-def bench(request, playbacks):
-    return lambda script=SMALL, **options: Bench(request.param, script, playbacks, **options)
 
 
 def test_every_kind_of_loss_is_counted_apart_and_named_by_its_number(bench):
