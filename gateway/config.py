@@ -22,6 +22,7 @@ from msgspec import Meta, Struct
 
 from gateway import tables
 from gateway.errors import ConfigBadValue, ConfigError, ConfigUnknownKey
+from gateway.structs import learn
 from gateway.tables import Keys, Mistake, Table
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -485,3 +486,6 @@ def _callers(listen: Listen) -> Iterator[Mistake]:
 
 def _bad(*keys: str, problem: str) -> Mistake:
     return Mistake(keys=keys, problem=problem)
+
+
+learn(Site)

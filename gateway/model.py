@@ -14,6 +14,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from gateway.structs import learn
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -554,3 +556,6 @@ class StationStatus(Struct, frozen=True, kw_only=True):
     recording_since_ns: int = 0
     error_code: str = ""
     error_facts: dict[str, str] = {}
+
+
+learn(ScheduledStep, PerformedStep, Capture, Instance, Delivery, Request, WholePicture, StationStatus)

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from gateway.errors import ProfileError
 from gateway.model import Code, Equipment
+from gateway.structs import learn
 
 Rectangle = tuple[int, int, int, int]
 """x, y, width, height in source pixels, origin top left."""
@@ -520,3 +521,6 @@ def _of_reading(reading: Reading) -> Iterator[str]:
         yield f"it has units, but pattern {reading.pattern!r} has no group (?P<unit>...)"
     if reading.low is not None and reading.high is not None and reading.low > reading.high:
         yield f"low {reading.low:g} is above high {reading.high:g}"
+
+
+learn(ModalityProfile, InstrumentProfile, Cable)

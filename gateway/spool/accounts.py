@@ -21,6 +21,7 @@ from gateway.errors import AccountExists, LoginDelayed, LoginRefused, NoSuchRow,
 from gateway.spool.history import History
 from gateway.spool.rows import Row, value
 from gateway.spool.store import Store
+from gateway.structs import learn
 
 SHORTEST_PASSWORD = 10
 SHORTEST_PIN = 4
@@ -262,3 +263,6 @@ def _plain(code: str) -> str:
 def _check_length(what: str, secret: str, shortest: int) -> None:
     if len(secret) < shortest:
         raise SecretTooShort(what=what, length=shortest)
+
+
+learn(Person)

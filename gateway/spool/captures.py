@@ -13,6 +13,7 @@ from gateway.spool import lease
 from gateway.spool.quota import Quota
 from gateway.spool.rows import Row, stamp, value
 from gateway.spool.store import Store
+from gateway.structs import learn
 
 
 class Rejection(Struct, frozen=True):
@@ -139,3 +140,6 @@ _IMPOSSIBLE = frozenset(
         (CaptureState.DISCARDED, CaptureState.RECORDING),
     }
 )
+
+
+learn(Rejection)

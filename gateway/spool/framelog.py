@@ -25,6 +25,7 @@ from gateway.model import CaptureKind, FrameFormat, Picture
 from gateway.spool import lock
 from gateway.spool.blobs import sync_folder
 from gateway.spool.quota import Reservation, disk_errors
+from gateway.structs import learn
 
 _MAGIC = b"GWFRAME1"
 _HEAD = struct.Struct("<8sI")
@@ -260,3 +261,6 @@ def _write(fd: int, *pieces: bytes | memoryview) -> None:
             written -= waiting.pop(0).nbytes
         if waiting:
             waiting[0] = waiting[0][written:]
+
+
+learn(FrameLogHeader)

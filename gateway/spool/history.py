@@ -12,6 +12,7 @@ from msgspec import Struct
 from gateway.errors import GatewayError, NoSuchRow
 from gateway.spool.rows import stamp, value
 from gateway.spool.store import Store
+from gateway.structs import learn
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -99,3 +100,6 @@ class Troubles:
             if not rows:
                 raise NoSuchRow(what="trouble", key=trouble_id)
             self._history.add(rows[0]["subject"], "cleared", by=by)
+
+
+learn(Entry, Trouble)
