@@ -69,7 +69,7 @@ def recorded(bed, tmp_path_factory):
                 overs.append(run)
             if overs == list(SECONDS):
                 break  # the plug is pulled
-        assert overs == list(SECONDS), "\n".join(guest.console[-80:])
+        assert overs == list(SECONDS), "\n".join(guest.console[-200:])
     (folder / "told.json").write_text(json.dumps(told), encoding="utf-8")
     yield folder
     for path in folder.glob("*"):
