@@ -156,7 +156,10 @@ function startEditor() {
     const number = ++asked;
     try {
       const reply = await fetch(location.href, { method: "POST", body, cache: "no-store" });
-      if (reply.redirected) location.reload();
+      if (reply.redirected) {
+        location.reload();
+        return;
+      }
       if (!reply.ok || number !== asked) return;
       const page = new DOMParser().parseFromString(await reply.text(), "text/html");
       for (const part of parts) document.getElementById(part).replaceWith(page.getElementById(part));

@@ -105,8 +105,7 @@ function startExam() {
       say(now.answer);
       if (now.record) setRecord(now.record);
     } catch {
-      clearTimeout(leaving);
-      answer.replaceChildren(spoken(exam.dataset.unsent));
+      sayUnsent();
       return;
     }
     renew(document.getElementById("film"), "").catch(() => {}); // the pulse renews it soon, if this did not
@@ -116,6 +115,11 @@ function startExam() {
     clearTimeout(leaving);
     if (html !== undefined) answer.innerHTML = html;
     if (answer.querySelector(".is-safe, .is-moving")) leaving = setTimeout(() => answer.replaceChildren(), SAID_MS);
+  }
+
+  function sayUnsent() {
+    clearTimeout(leaving);
+    answer.replaceChildren(spoken(exam.dataset.unsent));
   }
 
   function onKey(event) {
@@ -136,18 +140,22 @@ function startExam() {
 
   async function onFilm(event) {
     event.preventDefault();
-    const film = document.getElementById("film");
-    const reply = await fetch(event.target.action, {
-      method: "POST",
-      body: new FormData(event.target),
-      headers: { Accept: "application/json" },
-    });
-    if (!reply.headers.get("Content-Type")?.includes("json")) {
-      location.reload();
+    try {
+      const reply = await fetch(event.target.action, {
+        method: "POST",
+        body: new FormData(event.target),
+        headers: { Accept: "application/json" },
+      });
+      if (!reply.headers.get("Content-Type")?.includes("json")) {
+        location.reload();
+        return;
+      }
+      say((await reply.json()).answer);
+    } catch {
+      sayUnsent();
       return;
     }
-    say((await reply.json()).answer);
-    await renew(film, "");
+    renew(document.getElementById("film"), "").catch(() => {}); // as above
   }
 
   async function renew(film, version) {
