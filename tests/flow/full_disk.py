@@ -37,10 +37,8 @@ STILLS = 6
 def the_exam_goes_on_and_the_box_comes_back(folder: Path, elsewhere: Path, ports: tuple[int, int]) -> None:
     site = _site(folder, elsewhere, ports)
     with ExitStack() as stack:
-        room = Room(folder, site=site)
-        stack.callback(room.spool.close)
-        stack.callback(room.close)
-        stack.enter_context(_mending(room))
+        room = stack.enter_context(Room(folder, site=site))
+        stack.enter_context(room.at_work(room.acquire.mend))
         box = Box(site=site, spool=room.spool, clock=room.clock)
         listener = listen.listen(site, listen.Reception(site, room.spool, room.clock))
         stack.callback(listener.stop)
@@ -77,11 +75,7 @@ def without_a_ballast_a_cine_is_kept_as_soon_as_there_is_room(
     folder: Path, elsewhere: Path, ports: tuple[int, int]
 ) -> None:
     """Nothing can be written, not even a row: the pictures wait in their log, and nobody has to restart anything."""
-    with ExitStack() as stack:
-        room = Room(folder, site=_site(folder, elsewhere, ports))
-        stack.callback(room.spool.close)
-        stack.callback(room.close)
-        stack.enter_context(_mending(room))
+    with Room(folder, site=_site(folder, elsewhere, ports)) as room, room.at_work(room.acquire.mend):
         step = room.start()
         running = room.press(step, RequestKind.CINE_START)
         room.until(lambda: sum(path.stat().st_size for path in room.spool.frame_logs()) > MIB // 8)
@@ -185,18 +179,6 @@ def _fill(folder: Path) -> Path:
 
 def _states(room: Room, uids: set[str]) -> set[DeliveryState]:
     return {delivery.state for uid in uids for delivery in room.spool.deliveries.of_payload(uid)}
-
-
-@contextmanager
-def _mending(room: Room):
-    stop = threading.Event()
-    thread = threading.Thread(target=room.acquire.mend, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -69,6 +71,13 @@ class Room:
         self.stop = threading.Event()
         self.open()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self.spool.close()
+
     def open(self) -> None:
         """Start as the service does: first what a dead process left, then the device."""
         self.stop = threading.Event()
@@ -85,6 +94,18 @@ class Room:
         self.acquire.end()
         self.stop.set()
         self.thread.join()
+
+    @contextmanager
+    def at_work(self, work: Callable[[threading.Event], None]) -> Iterator[None]:
+        """One of the works that acquire does beside, as long as it takes."""
+        stop = threading.Event()
+        thread = threading.Thread(target=work, args=(stop,))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def scanner(self, command: str) -> None:
         """Do something to the scanner, its cable or the grabber."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,14 +22,6 @@ from gateway.profile import modality
 from gateway.simulators.pictures import Playback, number_of, parse
 from gateway.spool import live
 from tests.flow.rooms import NAME, SCRIPT, SECOND, Room, numbers
-
-
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    made = Room(tmp_path)
-    yield made
-    made.close()
-    made.spool.close()
 
 
 def test_a_still_is_the_picture_that_was_on_the_screen_bit_for_bit(room: Room) -> None:
@@ -196,15 +186,11 @@ def test_a_capture_has_a_thumbnail(room: Room) -> None:
 
 
 def test_the_live_picture_is_made_only_while_somebody_looks(room: Room) -> None:
-    stop = threading.Event()
-    thread = threading.Thread(target=room.acquire.preview, args=(stop,), daemon=True)
-    thread.start()
-    time.sleep(0.3)
-    assert live.read_preview(room.site.run, NAME) is None
-    live.want(room.site.run, NAME)
-    room.until(lambda: live.read_preview(room.site.run, NAME) is not None)
-    stop.set()
-    thread.join()
+    with room.at_work(room.acquire.preview):
+        time.sleep(0.3)
+        assert live.read_preview(room.site.run, NAME) is None
+        live.want(room.site.run, NAME)
+        room.until(lambda: live.read_preview(room.site.run, NAME) is not None)
 
 
 def test_every_edge_of_the_signal_is_in_the_history(room: Room) -> None:
@@ -217,8 +203,7 @@ def _edges(room: Room) -> list[tuple[str, str]]:
 
 
 def test_an_interlaced_source_is_captured_with_both_neighbours(tmp_path: Path) -> None:
-    room = Room(tmp_path, "phantom,720x576,interlaced,uyvy,25")
-    try:
+    with Room(tmp_path, "phantom,720x576,interlaced,uyvy,25") as room:
         step = room.start()
         time.sleep(0.2)
         room.press(step, RequestKind.STILL)
@@ -233,9 +218,6 @@ def test_an_interlaced_source_is_captured_with_both_neighbours(tmp_path: Path) -
             )
         )
         assert number > 0
-    finally:
-        room.close()
-        room.spool.close()
 
 
 def _grey(pixels: chain.Chain, rgb: np.ndarray) -> np.ndarray:
@@ -243,8 +225,7 @@ def _grey(pixels: chain.Chain, rgb: np.ndarray) -> np.ndarray:
 
 
 def test_a_film_says_what_became_of_each_picture_that_is_missing(tmp_path: Path) -> None:
-    room = Room(tmp_path, "ybr_color,320x240,progressive,yuyv,25,stamp")
-    try:
+    with Room(tmp_path, "ybr_color,320x240,progressive,yuyv,25,stamp") as room:
         step = room.start()
         time.sleep(0.2)
         room.press(step, RequestKind.CINE_START)
@@ -263,6 +244,3 @@ def test_a_film_says_what_became_of_each_picture_that_is_missing(tmp_path: Path)
         assert len(steps) == ds.NumberOfFrames
         assert sum(np.rint(steps[1:] / 40).astype(int) - 1) == 6  # longer intervals, never a padded frame
         assert all(b > a for a, b in pairwise(numbers(room.pictures(instance))))
-    finally:
-        room.close()
-        room.spool.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,14 +35,6 @@ SINCE_1970 = timedelta(days=-20_500)
 @pytest.fixture
 def clock() -> LyingClock:
     return LyingClock(SINCE_1970)
-
-
-@pytest.fixture
-def room(tmp_path: Path, clock: LyingClock) -> Iterator[Room]:
-    made = Room(tmp_path, clock=clock)
-    yield made
-    made.close()
-    made.spool.close()
 
 
 def box(room: Room) -> Box:
@@ -113,8 +104,7 @@ def test_the_time_that_a_person_confirmed_is_said_in_the_object(room: Room) -> N
 
 def test_a_clock_that_jumps_back_in_mid_exam_changes_neither_the_order_nor_the_day(tmp_path: Path) -> None:
     clock = LyingClock(timedelta(0))
-    room = Room(tmp_path, clock=clock)
-    try:
+    with Room(tmp_path, clock=clock) as room:
         step = room.start()
         room.press(step, RequestKind.CINE_START)
         clock.off = timedelta(hours=-5)
@@ -132,6 +122,3 @@ def test_a_clock_that_jumps_back_in_mid_exam_changes_neither_the_order_nor_the_d
         )
         assert ds.StudyDate == f"{step.started_at + timedelta(hours=3):%Y%m%d}"
         assert instance.frame_count > 10
-    finally:
-        room.close()
-        room.spool.close()

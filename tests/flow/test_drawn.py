@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -25,14 +25,6 @@ DRAWN = {
     "input": {"connector": "hdmi", "standards": ["any"]},
     "object": {"modality": "US", "still": "us", "cine": "us"},
 }
-
-
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    made = Room(tmp_path)
-    yield made
-    made.close()
-    made.spool.close()
 
 
 def save(room: Room, crop: list[int]) -> None:
@@ -57,19 +49,13 @@ def test_a_profile_that_was_saved_counts_from_the_next_exam_and_not_in_the_middl
 
 def test_the_whole_picture_is_published_while_somebody_draws_on_it_and_says_what_it_is(room: Room) -> None:
     save(room, [16, 8, 160, 120])
-    stop = threading.Event()
-    looking = threading.Thread(target=room.acquire.preview, args=(stop,))
-    looking.start()
-    room.start()
-    try:
+    with room.at_work(room.acquire.preview):
+        room.start()
         live.want(room.site.run, NAME)
         room.until(lambda: live.read_preview(room.site.run, NAME) is not None)
         assert live.read_whole(room.site.run, NAME) is None, "nobody draws"
         live.want(room.site.run, NAME, live.WHOLE)
         room.until(lambda: live.read_whole(room.site.run, NAME) is not None)
-    finally:
-        stop.set()
-        looking.join()
     jpeg, _version, facts = live.read_whole(room.site.run, NAME) or pytest.fail("it went away")
     assert imagecodecs.jpeg8_decode(jpeg).shape == (240, 320, 3)
     assert (facts.width_px, facts.height_px, facts.pixel_aspect) == (320, 240, (1, 1))
@@ -81,10 +67,7 @@ def test_the_whole_picture_is_published_while_somebody_draws_on_it_and_says_what
 def test_a_crop_that_does_not_fit_stops_no_live_picture_for_good(room: Room) -> None:
     save(room, [0, 0, 640, 480])
     step = room.start()
-    stop = threading.Event()
-    looking = threading.Thread(target=room.acquire.preview, args=(stop,))
-    looking.start()
-    try:
+    with room.at_work(room.acquire.preview):
         live.want(room.site.run, NAME)
         live.want(room.site.run, NAME, live.WHOLE)
         room.until(lambda: live.read_whole(room.site.run, NAME) is not None)
@@ -94,25 +77,13 @@ def test_a_crop_that_does_not_fit_stops_no_live_picture_for_good(room: Room) -> 
         room.start()
         live.want(room.site.run, NAME)
         room.until(lambda: live.read_preview(room.site.run, NAME) is not None)
-    finally:
-        stop.set()
-        looking.join()
     assert room.signal() is Signal.STREAMING
 
 
 def test_a_dark_border_is_proposed_as_a_crop_and_not_applied(tmp_path: Path) -> None:
-    room = Room(tmp_path, "jpeg2k,1024x768,progressive,yuyv,25")
-    stop = threading.Event()
-    looking = threading.Thread(target=room.acquire.preview, args=(stop,))
-    looking.start()
-    try:
+    with Room(tmp_path, "jpeg2k,1024x768,progressive,yuyv,25") as room, room.at_work(room.acquire.preview):
         live.want(room.site.run, NAME, live.WHOLE)
         room.until(lambda: (live.read_whole(room.site.run, NAME) or (0, 0, None))[2] is not None)
-    finally:
-        stop.set()
-        looking.join()
-        room.close()
-        room.spool.close()
     _jpeg, _version, facts = live.read_whole(room.site.run, NAME) or pytest.fail("it went away")
     assert (facts.width_px, facts.height_px) == (1024, 768)
     assert facts.proposal is not None
@@ -126,37 +97,27 @@ def test_from_the_picture_on_the_panel_to_the_pixels_of_the_next_exam(tmp_path: 
     site = replace(
         site_of(tmp_path, "jpeg2k,1024x768,progressive,yuyv,25"), spool=Store(ballast_mb=16, keep_free_mb=16)
     )
-    room = Room(tmp_path, site=site)
-    room.spool.accounts.pair(room.spool.accounts.open_pairing(), "Awa", "a long and quiet word")
-    app = create_app(room.site, room.spool, room.clock, secret=b"s" * 32, wait=time.sleep)
-    stop = threading.Event()
-    threads = [threading.Thread(target=work, args=(stop,)) for work in (room.acquire.preview, _turning(room))]
-    for thread in threads:
-        thread.start()
-    try:
-        browser = app.test_client()
-        token = _token(browser.get("/sign-in").text)
-        browser.post("/sign-in", data={"csrf": token, "name": "Awa", "password": "a long and quiet word"})
-        page = browser.get(f"/setup/modality/{NAME}/picture").text
-        assert "1024 × 768" in page
-        form = {"csrf": _token(page), "do": "propose", "name": "ours", "only": "on"}
-        page = browser.post(f"/setup/modality/{NAME}/picture", data=form).text
-        crop = re.findall(r'name="crop" value="(\d+)"', page)
-        assert len(crop) == 4
-        saved = browser.post(f"/setup/modality/{NAME}/picture", data=form | {"do": "save", "crop": crop})
-        assert saved.status_code == 303, re.findall("<strong>(.*?)</strong>", saved.text)
-        browser.post("/exams", data={"csrf": form["csrf"], "how": "emergency", "station": NAME})
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    step = room.spool.exams.running(NAME)
-    assert step is not None
-    assert step.profile == "ours"
-    room.press(step, RequestKind.STILL)
-    assert room.pictures(room.objects(step, 1)[0]).shape[1:3] == (int(crop[3]), int(crop[2]))
-    room.close()
-    room.spool.close()
+    with Room(tmp_path, site=site) as room:
+        room.spool.accounts.pair(room.spool.accounts.open_pairing(), "Awa", "a long and quiet word")
+        app = create_app(room.site, room.spool, room.clock, secret=b"s" * 32, wait=time.sleep)
+        with room.at_work(room.acquire.preview), room.at_work(_turning(room)):
+            browser = app.test_client()
+            token = _token(browser.get("/sign-in").text)
+            browser.post("/sign-in", data={"csrf": token, "name": "Awa", "password": "a long and quiet word"})
+            page = browser.get(f"/setup/modality/{NAME}/picture").text
+            assert "1024 × 768" in page
+            form = {"csrf": _token(page), "do": "propose", "name": "ours", "only": "on"}
+            page = browser.post(f"/setup/modality/{NAME}/picture", data=form).text
+            crop = re.findall(r'name="crop" value="(\d+)"', page)
+            assert len(crop) == 4
+            saved = browser.post(f"/setup/modality/{NAME}/picture", data=form | {"do": "save", "crop": crop})
+            assert saved.status_code == 303, re.findall("<strong>(.*?)</strong>", saved.text)
+            browser.post("/exams", data={"csrf": form["csrf"], "how": "emergency", "station": NAME})
+        step = room.spool.exams.running(NAME)
+        assert step is not None
+        assert step.profile == "ours"
+        room.press(step, RequestKind.STILL)
+        assert room.pictures(room.objects(step, 1)[0]).shape[1:3] == (int(crop[3]), int(crop[2]))
 
 
 def _turning(room: Room) -> Callable[[threading.Event], None]:

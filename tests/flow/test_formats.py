@@ -27,8 +27,7 @@ def numbers_in(room: Room, instance) -> list[int]:
 
 @pytest.mark.parametrize("word", ["mjpeg", "nv12", "yu12", "grey", "y10", "y16", "bgr24"])
 def test_a_still_and_a_film_show_what_was_delivered(tmp_path: Path, word: str) -> None:
-    room = Room(tmp_path, f"phantom,320x240,{word},25")
-    try:
+    with Room(tmp_path, f"phantom,320x240,{word},25") as room:
         step = room.start()
         time.sleep(0.2)
         assert room.press(step, RequestKind.STILL).state is RequestState.DONE
@@ -42,6 +41,3 @@ def test_a_still_and_a_film_show_what_was_delivered(tmp_path: Path, word: str) -
         assert len(shown) >= 5
         assert all(b - a == 1 for a, b in pairwise(shown))
         assert abs(shown[0] - first) < 100
-    finally:
-        room.close()
-        room.spool.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 
@@ -25,11 +24,7 @@ def test_a_picture_that_freezes_is_captured_where_the_profile_asks_for_it(tmp_pa
     own.write_text(f'{shipped}\n[trigger]\nfreeze = "{freeze}"\n')
     site = site_of(tmp_path, SCRIPT)
     paths = Paths(data=site.paths.data, run=site.paths.run, profiles=str(tmp_path / "profiles"))
-    room = Room(tmp_path, SCRIPT, site=structs.replace(site, paths=paths))
-    stop = threading.Event()
-    looking = threading.Thread(target=room.acquire.works[3], args=(stop,), daemon=True)
-    looking.start()
-    try:
+    with Room(tmp_path, SCRIPT, site=structs.replace(site, paths=paths)) as room, room.at_work(room.acquire.works[3]):
         step = room.start()
         time.sleep(1.5)
         assert room.spool.requests.of_exam(step.exam_id) == []
@@ -46,8 +41,3 @@ def test_a_picture_that_freezes_is_captured_where_the_profile_asks_for_it(tmp_pa
         time.sleep(1.0)
         assert len(room.spool.requests.of_exam(step.exam_id)) == 1
         assert stands == room.acquire._source._open_grabber.__self__.scanner.frozen_at
-    finally:
-        stop.set()
-        looking.join()
-        room.close()
-        room.spool.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pydicom
 import pytest
@@ -15,14 +13,6 @@ from gateway.model import Patient, RequestKind, RequestState, ScheduledStep
 from gateway.simulators.ris import SimulatedRIS
 from gateway.source import worklist
 from tests.flow.rooms import NAME, Room
-
-
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    made = Room(tmp_path)
-    yield made
-    made.close()
-    made.spool.close()
 
 
 @pytest.mark.parametrize(
