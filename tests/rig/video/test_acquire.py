@@ -42,10 +42,8 @@ def room(load, tmp_path):
         destination={"pacs": Destination(host="127.0.0.1", called_ae="PACS")},
         spool=Store(ballast_mb=1, keep_free_mb=1),
     )
-    made = SlowRoom(tmp_path, site=site)
-    yield made
-    made.close()
-    made.spool.close()
+    with SlowRoom(tmp_path, site=site) as made:
+        yield made
 
 
 class SlowRoom(Room):
@@ -62,6 +60,14 @@ class SlowRoom(Room):
         )
         return self.spool.requests.get(request.request_id)
 
+    def cine_of(self, seconds: float):
+        """Begin an exam and a cine, which goes on when so much of it was recorded; return the exam and the cine's number."""
+        step = self.start()
+        answer = self.answered(step, RequestKind.CINE_START)
+        began = time.monotonic()
+        self.until(lambda: time.monotonic() - began > seconds)
+        return step, answer.capture
+
 
 def test_a_still_of_a_real_driver_becomes_an_object_with_its_colours(room):
     step = room.start()
@@ -74,18 +80,15 @@ def test_a_still_of_a_real_driver_becomes_an_object_with_its_colours(room):
 
 def test_a_grabber_pulled_out_mid_cine_leaves_the_cine_up_to_its_last_good_picture(room, load, loaded):
     vivid = load()
-    step = room.start()
-    answer = room.answered(step, RequestKind.CINE_START)
-    began = time.monotonic()
-    room.until(lambda: time.monotonic() - began > 3)
+    step, number = room.cine_of(3)
     vivid.press("disconnect")
     loaded.clear()
     room.until(lambda: room.signal() is Signal.ABSENT)
-    (instance,) = room.objects(step, answer.capture)
+    (instance,) = room.objects(step, number)
     pictures = room.pictures(instance)
     assert len(pictures) == instance.frame_count >= 2
     assert all(np.abs(bars_of(picture) - BARS_100).max() <= TOLERANCE for picture in pictures)
-    capture = room.capture(step, answer.capture)
+    capture = room.capture(step, number)
     assert capture.state is CaptureState.HELD
     assert "ended early" in capture.note
     assert room.answered(step, RequestKind.STILL).state is RequestState.MISSED
@@ -93,13 +96,10 @@ def test_a_grabber_pulled_out_mid_cine_leaves_the_cine_up_to_its_last_good_pictu
 
 def test_a_signal_lost_mid_cine_ends_it_and_the_next_still_is_of_the_new_signal(room, load):
     vivid = load()
-    step = room.start()
-    answer = room.answered(step, RequestKind.CINE_START)
-    began = time.monotonic()
-    room.until(lambda: time.monotonic() - began > 2)
+    step, number = room.cine_of(2)
     vivid.press("inject_fatal_streaming_error")
-    room.until(lambda: room.spool.captures.get(step.exam_id, answer.capture).state is not CaptureState.RECORDING)
-    (instance,) = room.objects(step, answer.capture)
+    room.until(lambda: room.spool.captures.get(step.exam_id, number).state is not CaptureState.RECORDING)
+    (instance,) = room.objects(step, number)
     assert instance.frame_count >= 1
     room.until(lambda: room.signal() is Signal.STREAMING)
     assert room.answered(step, RequestKind.STILL).state is RequestState.DONE
