@@ -54,10 +54,7 @@ def number(stated: str) -> Decimal | None:
 
 def general_series(words: Words) -> Dataset:
     """C.7.3.1: without Laterality, as MeasurementLaterality says it."""
-    ds = modules.general_series(words)
-    if "Laterality" in ds:
-        del ds.Laterality
-    return ds
+    return modules.general_series(words, has_sides=False)
 
 
 def enhanced_general_equipment(words: Words) -> Dataset:
@@ -136,8 +133,8 @@ def keratometry_measurements(_words: Words, readings: Readings) -> Dataset:
 def subjective_refraction_measurements(_words: Words, readings: Readings) -> Dataset:
     """C.8.25.11."""
     return dataset(
-        SubjectiveRefractionRightEyeSequence=_item(readings, "R", _prescription),
-        SubjectiveRefractionLeftEyeSequence=_item(readings, "L", _prescription),
+        SubjectiveRefractionRightEyeSequence=_item(readings, "R", _lens),
+        SubjectiveRefractionLeftEyeSequence=_item(readings, "L", _lens),
         **_distances(readings),
     )
 
@@ -230,9 +227,6 @@ def _lens(eye: Eye) -> Dataset | None:
     return ds
 
 
-_prescription = _lens
-
-
 def _additions(eye: Eye) -> tuple[Decimal | None, Decimal | None]:
     """The near one, and the intermediate one of a trifocal lens, which is the weaker of both."""
     add, second = eye.number(codes.ADD), eye.number(codes.SECOND_ADD)
@@ -293,6 +287,6 @@ _CONTENT: dict[Callable[[Words, Readings], Dataset], Callable[[Eye], Dataset | N
     lensometry_measurements: _lens,
     autorefraction_measurements: _refraction,
     keratometry_measurements: _cornea,
-    subjective_refraction_measurements: _prescription,
+    subjective_refraction_measurements: _lens,
 }
 """What one item of each module is made of."""

@@ -40,7 +40,18 @@ _SKIN = (
     visible.acquisition_context,
     visible.vl_image,
 )
-_VISIBLE = (*_SKIN, visible.specimen)
+
+
+def _visible(name: str, sop_class_uid: str, *of_picture: Callable[[Picture], Dataset]) -> Iod:
+    """Stills and videos of visible light differ in their pixels only, and are named by what looked (A.32.1 to A.32.7)."""
+    return Iod(
+        name=name,
+        sop_class_uid=sop_class_uid,
+        of_words=(*_SKIN, visible.specimen),
+        of_picture=of_picture,
+        of_both=(pictures.general_image,),
+    )
+
 
 US_IMAGE = Iod(
     name="Ultrasound Image",
@@ -84,27 +95,9 @@ SC_COLOUR_MULTI_FRAME = Iod(
     of_picture=(*_MULTI_FRAME, pictures.sc_multi_frame_image),
     of_both=(pictures.sc_equipment, pictures.general_image),
 )
-VL_ENDOSCOPIC = Iod(
-    name="VL Endoscopic Image",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.1",
-    of_words=_VISIBLE,
-    of_picture=(pictures.image_pixel,),
-    of_both=(pictures.general_image,),
-)
-VL_MICROSCOPIC = Iod(
-    name="VL Microscopic Image",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.2",
-    of_words=_VISIBLE,
-    of_picture=(pictures.image_pixel,),
-    of_both=(pictures.general_image,),
-)
-VL_PHOTOGRAPHIC = Iod(
-    name="VL Photographic Image",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.4",
-    of_words=_VISIBLE,
-    of_picture=(pictures.image_pixel,),
-    of_both=(pictures.general_image,),
-)
+VL_ENDOSCOPIC = _visible("VL Endoscopic Image", "1.2.840.10008.5.1.4.1.1.77.1.1", pictures.image_pixel)
+VL_MICROSCOPIC = _visible("VL Microscopic Image", "1.2.840.10008.5.1.4.1.1.77.1.2", pictures.image_pixel)
+VL_PHOTOGRAPHIC = _visible("VL Photographic Image", "1.2.840.10008.5.1.4.1.1.77.1.4", pictures.image_pixel)
 DERMOSCOPIC_PHOTOGRAPHY = Iod(
     name="Dermoscopic Photography Image",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.7",
@@ -112,27 +105,9 @@ DERMOSCOPIC_PHOTOGRAPHY = Iod(
     of_picture=(pictures.image_pixel,),
     of_both=(pictures.general_image,),
 )
-VIDEO_ENDOSCOPIC = Iod(
-    name="Video Endoscopic Image",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.1.1",
-    of_words=_VISIBLE,
-    of_picture=_MULTI_FRAME,
-    of_both=(pictures.general_image,),
-)
-VIDEO_MICROSCOPIC = Iod(
-    name="Video Microscopic Image",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.2.1",
-    of_words=_VISIBLE,
-    of_picture=_MULTI_FRAME,
-    of_both=(pictures.general_image,),
-)
-VIDEO_PHOTOGRAPHIC = Iod(
-    name="Video Photographic Image",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.77.1.4.1",
-    of_words=_VISIBLE,
-    of_picture=_MULTI_FRAME,
-    of_both=(pictures.general_image,),
-)
+VIDEO_ENDOSCOPIC = _visible("Video Endoscopic Image", "1.2.840.10008.5.1.4.1.1.77.1.1.1", *_MULTI_FRAME)
+VIDEO_MICROSCOPIC = _visible("Video Microscopic Image", "1.2.840.10008.5.1.4.1.1.77.1.2.1", *_MULTI_FRAME)
+VIDEO_PHOTOGRAPHIC = _visible("Video Photographic Image", "1.2.840.10008.5.1.4.1.1.77.1.4.1", *_MULTI_FRAME)
 COMPREHENSIVE_SR = Iod(
     name="Comprehensive SR",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33",

@@ -77,15 +77,15 @@ def patient_study(words: Words) -> Dataset:
     )
 
 
-def general_series(words: Words) -> Dataset:
-    """C.7.3.1."""
+def general_series(words: Words, *, has_sides: bool = True) -> Dataset:
+    """C.7.3.1; without Laterality where it has no sides, or the body part has none."""
     body_part = words.object.body_part_examined
     is_single = bool(body_part) and body_part.upper() not in _PAIRED
     return dataset(
         Modality=words.object.modality,
         SeriesInstanceUID=words.series_instance_uid,
         SeriesNumber=words.series_number,
-        Laterality=None if is_single else "",
+        Laterality="" if has_sides and not is_single else None,
         BodyPartExamined=body_part or None,
         SeriesDescription=words.object.series_description or None,
         **_performed(words),

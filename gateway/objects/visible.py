@@ -28,12 +28,9 @@ _UNPAIRED = frozenset({
 
 def general_series(words: Words) -> Dataset:
     """C.7.3.1: without Laterality where the anatomic region has no sides; a specimen has none either."""
-    ds = modules.general_series(words)
     region = words.object.anatomic_region
     has_no_sides = words.object.specimen or (region is not None and region.value in _UNPAIRED)
-    if has_no_sides and "Laterality" in ds:
-        del ds.Laterality
-    return ds
+    return modules.general_series(words, has_sides=not has_no_sides)
 
 
 def enhanced_general_equipment(words: Words) -> Dataset:
