@@ -1,9 +1,9 @@
 """Bytes of a serial line to whole records, without any I/O: framing only, whatever the records mean.
 
 Like h11: `receive_data` takes what arrived, `next_record` gives a Record or NEED_DATA, `flush` says that the line has fallen
-silent. The incomplete is bounded; noise before a record is dropped and counted; what fails is a Record too, with its fault,
-so that it can be kept, counted and answered. Fed whole or byte by byte, the records are the same. Sources: ASCII control
-characters as each instrument's manual names them (hw/instruments).
+silent. The incomplete is bounded; noise before a record is dropped; what fails is a Record too, with its fault, so that it
+can be kept, counted and answered. Fed whole or byte by byte, the records are the same. Sources: ASCII control characters as
+each instrument's manual names them (hw/instruments).
 """
 
 from __future__ import annotations
@@ -132,8 +132,6 @@ class Messages:
         self._limit = limit_bytes
         self._pending = bytearray()
         self._ready: deque[Record] = deque()
-        self.noise_bytes = 0
-        """How many bytes belonged to no message."""
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived."""
@@ -170,9 +168,7 @@ class Messages:
 
     def _drop_noise(self) -> None:
         start = self._pending.find(SOH)
-        noise = self._pending[: start if start >= 0 else len(self._pending)]
-        self.noise_bytes += sum(byte not in {CR, LF} for byte in noise)
-        del self._pending[: len(noise)]
+        del self._pending[: start if start >= 0 else len(self._pending)]
 
     def _give_up(self, *, is_silent: bool) -> bool:
         """End a message that has no end, at the limit or once the line is silent; the next SOH begins afresh."""

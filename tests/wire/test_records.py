@@ -8,18 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.records import NEED_DATA, Fault, Lines, Messages, Record
+from tests.wire.pieces import records_of
 
 
 def frame(pieces: list[bytes], terminator: bytes = b"\r\n", limit: int = 16) -> list[Record]:
-    lines = Lines(terminator, limit)
-    records = []
-    for piece in pieces:
-        lines.receive_data(piece)
-        while isinstance(record := lines.next_record(), Record):
-            records.append(record)
-    if isinstance(rest := lines.flush(), Record):
-        records.append(rest)
-    return records
+    return records_of(Lines(terminator, limit), pieces)
 
 
 def test_cr_lf_cr_and_lf_alone_each_end_one_line() -> None:
@@ -67,16 +60,8 @@ def test_no_byte_is_lost_but_line_ends(data: bytes) -> None:
     assert kept == data.replace(b"\r", b"").replace(b"\n", b"")
 
 
-def messages(pieces: list[bytes], *, has_checksum: bool = True, limit: int = 64) -> tuple[list[Record], int]:
-    framing = Messages(has_checksum=has_checksum, limit_bytes=limit)
-    records = []
-    for piece in pieces:
-        framing.receive_data(piece)
-        while isinstance(record := framing.next_record(), Record):
-            records.append(record)
-    while isinstance(record := framing.flush(), Record):
-        records.append(record)
-    return records, framing.noise_bytes
+def messages(pieces: list[bytes], *, has_checksum: bool = True, limit: int = 64) -> list[Record]:
+    return records_of(Messages(has_checksum=has_checksum, limit_bytes=limit), pieces)
 
 
 def summed(message: bytes) -> bytes:
@@ -87,35 +72,35 @@ A, B = b"\x01DLM\x02a\x17\x04", b"\x01DRM\x02b\x17\x04"
 
 
 def test_a_message_with_its_checksum_is_whole_and_checked() -> None:
-    assert messages([summed(A) + b"\r" + summed(B)]) == ([Record(A, is_checked=True), Record(B, is_checked=True)], 0)
+    assert messages([summed(A) + b"\r" + summed(B)]) == [Record(A, is_checked=True), Record(B, is_checked=True)]
 
 
 def test_carriage_returns_do_not_count_in_a_checksum() -> None:
     with_returns = A.replace(b"\x17", b"\x17\r")
-    assert messages([with_returns + summed(A)[-4:]]) == ([Record(with_returns, is_checked=True)], 0)
+    assert messages([with_returns + summed(A)[-4:]]) == [Record(with_returns, is_checked=True)]
 
 
 def test_a_wrong_or_half_checksum_is_a_fault() -> None:
     wrong = [A + b"0000\r", A + b"12", A + b"1\r"]
-    assert [messages([each])[0] for each in wrong] == [[Record(A, Fault.CHECKSUM)]] * 3
+    assert [messages([each]) for each in wrong] == [[Record(A, Fault.CHECKSUM)]] * 3
 
 
 def test_a_message_without_a_checksum_is_whole_and_not_checked() -> None:
-    assert messages([A + b"\r" + A])[0] == [Record(A), Record(A)]
+    assert messages([A + b"\r" + A]) == [Record(A), Record(A)]
 
 
 def test_what_follows_a_message_is_noise_where_no_checksum_is_expected() -> None:
-    assert messages([A + b"0000\r" + A], has_checksum=False) == ([Record(A), Record(A)], 4)
+    assert messages([A + b"0000\r" + A], has_checksum=False) == [Record(A), Record(A)]
 
 
 def test_several_blocks_are_one_message_and_a_message_that_another_interrupts_is_cut() -> None:
     both = b"\x01DRM\x02b\x17\r\x01DKM\x02k\x17\x04"
-    assert messages([both + b"\r"])[0] == [Record(both)]
-    assert messages([b"\x01DLM\x02ha" + summed(B)])[0] == [
+    assert messages([both + b"\r"]) == [Record(both)]
+    assert messages([b"\x01DLM\x02ha" + summed(B)]) == [
         Record(b"\x01DLM\x02ha", Fault.CUT),
         Record(B, is_checked=True),
     ]
-    assert messages([b"\x01DLM\x02ha" + B + b"\r"])[0] == [Record(b"\x01DLM\x02ha", Fault.CUT), Record(B)]
+    assert messages([b"\x01DLM\x02ha" + B + b"\r"]) == [Record(b"\x01DLM\x02ha", Fault.CUT), Record(B)]
 
 
 def test_a_message_without_an_end_is_overlong_and_needs_no_endless_memory() -> None:
@@ -141,4 +126,4 @@ def test_any_messages_in_any_pieces_are_the_same(data: bytes, cuts: list[int], h
     whole = messages([data], has_checksum=has_checksum)
     assert messages([data[a:b] for a, b in pairwise(edges)], has_checksum=has_checksum) == whole
     assert messages([data[i : i + 1] for i in range(len(data))], has_checksum=has_checksum) == whole
-    assert all(len(record.data) <= 64 for record in whole[0])
+    assert all(len(record.data) <= 64 for record in whole)
