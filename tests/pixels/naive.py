@@ -106,11 +106,16 @@ def bob(_previous, current, _following, top_first):
 
 def yadif(previous, current, following, top_first):
     """Yet another de-interlacing filter, one frame for each frame, as its description says."""
+    return filled(yadif_pixel, previous, current, following, top_first)
+
+
+def filled(pixel, previous, current, following, top_first):
+    """The rows of the later field, each pixel made by `pixel(previous, current, following, row, column)`."""
     out = current.copy()
     rows, columns = current.shape
     for r in range(1 if top_first else 0, rows, 2):
         for x in range(columns):
-            out[r, x] = yadif_pixel(previous, current, following, r, x)
+            out[r, x] = pixel(previous, current, following, r, x)
     return out
 
 
@@ -189,12 +194,7 @@ def packbits(segment):
 
 def bwdif(previous, current, following, top_first):
     """Bob Weaver: yadif's limits on motion, and between them the filters of the BBC's w3fdif, in exact integers."""
-    out = current.copy()
-    rows, columns = current.shape
-    for r in range(1 if top_first else 0, rows, 2):
-        for x in range(columns):
-            out[r, x] = bwdif_pixel(previous, current, following, r, x)
-    return out
+    return filled(bwdif_pixel, previous, current, following, top_first)
 
 
 def bwdif_pixel(prev, cur, nxt, r, x):
