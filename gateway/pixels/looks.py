@@ -59,17 +59,11 @@ class Change(Struct, frozen=True):
     """Blocks that changed by more than noise does."""
     noise: float
     """What a quiet quarter of the picture changed by."""
-    largest: float
 
     @property
     def is_frozen(self) -> bool:
         """Nothing moves."""
         return self.moving == 0
-
-    @property
-    def is_duplicate(self) -> bool:
-        """Not one bit differs: the same frame again, or a source without any noise."""
-        return self.largest == 0
 
 
 class Comb(Struct, frozen=True):
@@ -121,15 +115,21 @@ class Bars(Struct, frozen=True):
         return self.matching == self.expected
 
 
-def change(before: Plane, now: Plane) -> Change:
-    """Return what changed between two planes of one size; raises PixelError."""
+def block_change(before: Plane, now: Plane) -> npt.NDArray[np.float64]:
+    """Return the mean absolute difference of each block of two planes of one size, in levels a pixel; raises PixelError."""
     _check(before, now)
     sums = np.empty(_blocks(now), np.int32)
     measures.changes(read_only(before), read_only(now), sums)
-    levels = sums / _sizes(now)
+    levels: npt.NDArray[np.float64] = sums / _sizes(now)
+    return levels
+
+
+def change(before: Plane, now: Plane) -> Change:
+    """Return what changed between two planes of one size; raises PixelError."""
+    levels = block_change(before, now)
     noise = float(np.percentile(levels, 25))
     limit = NOISE_FACTOR * min(noise, NOISE_CAP) + NOISE_REST
-    return Change(levels.size, int((levels > limit).sum()), noise, float(levels.max()))
+    return Change(levels.size, int((levels > limit).sum()), noise)
 
 
 def comb(before: Plane | None, now: Plane, after: Plane | None) -> Comb:
