@@ -92,6 +92,11 @@ class Inputs:
         is_told = self._front.has_events and self.selected in self._subscribed
         return is_told and self._changes != self._front.scanner.changes
 
+    def refuse_while_streaming(self) -> None:
+        """Raise EBUSY while what was chosen must stay as it is."""
+        if self._is_streaming():
+            raise refusal(errno.EBUSY)
+
     def _enuminput(self, offered: v.v4l2_input) -> None:
         names = ("Camera 1",) if self._front.is_camera else _NAMES
         if offered.index >= len(names):
@@ -113,7 +118,7 @@ class Inputs:
         number.value = self.selected
 
     def _s_input(self, number: c_int32) -> None:
-        self._refuse_while_streaming()
+        self.refuse_while_streaming()
         if not 0 <= number.value < (1 if self._front.is_camera else len(_NAMES)):
             raise refusal(errno.EINVAL)
         self.selected = number.value
@@ -128,7 +133,7 @@ class Inputs:
     def _s_std(self, asked: c_uint64) -> None:
         if self._front.is_camera or self.selected == HDMI:
             raise refusal(errno.ENODATA)
-        self._refuse_while_streaming()
+        self.refuse_while_streaming()
         self._standard = asked.value
 
     def _g_ctrl(self, control: v.v4l2_control) -> None:
@@ -144,7 +149,7 @@ class Inputs:
         _fill_timings(timings, self._front.scanner.playback.format, self._front.scanner.playback.whole(0).shape[0])
 
     def _s_dv_timings(self, timings: v.v4l2_dv_timings) -> None:
-        self._refuse_while_streaming()
+        self.refuse_while_streaming()
         if self.selected != HDMI:
             raise refusal(errno.ENODATA)
 
@@ -183,10 +188,6 @@ class Inputs:
         self._changes = self._front.scanner.changes
         event.type, event.id = v.V4L2_EVENT_SOURCE_CHANGE, self.selected
         event.u.src_change.changes = v.V4L2_EVENT_SRC_CH_RESOLUTION
-
-    def _refuse_while_streaming(self) -> None:
-        if self._is_streaming():
-            raise refusal(errno.EBUSY)
 
 
 def _fill_timings(timings: v.v4l2_dv_timings, fmt: FrameFormat, lines: int) -> None:

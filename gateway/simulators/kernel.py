@@ -200,7 +200,7 @@ class Node:
     def _s_fmt(self, asked: v.v4l2_format) -> None:
         """Take note of nothing: a driver delivers what stands on the cable."""
         self._refuse_type(asked.type)
-        self._refuse_while_owned()
+        self._inputs.refuse_while_streaming()
         self._state_format(asked)
 
     def _state_format(self, asked: v.v4l2_format) -> None:
@@ -316,10 +316,6 @@ class Node:
     def _refuse_type(self, buffer_type: int) -> None:
         if buffer_type != self._type:
             raise refusal(errno.EINVAL)
-
-    def _refuse_while_owned(self) -> None:
-        if self._kernel.owner is not None:
-            raise refusal(errno.EBUSY)
 
 
 _the_open_node: Callable[[Kernel], v.OpenNode] = lambda kernel: kernel.open  # noqa: E731  for mypy: it is a v4l2.Node

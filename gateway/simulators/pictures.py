@@ -43,7 +43,6 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 NATIVE: Final = {"phantom": (720, 576), "ybr_color": (320, 240), "jpeg2k": (640, 480), "rgb_color": (320, 240)}
 BITS: Final = 32
-_PAL_NS: Final = 40_000_000
 _NTSC_NS: Final = 33_366_667
 _BEAT_S: Final = 0.8
 """The phantom's loop is one beat."""
@@ -172,8 +171,6 @@ class Playback:
     def truth(self, sequence: int) -> Bytes:
         """Return a frame, woven, as (height, width, 3) RGB by float64 arithmetic, each chroma sample for all its pixels."""
         frame = self.whole(sequence)
-        if self.format.pixel_format in formats.PACKED:
-            return rgb_of(frame, self.format)
         is_interlaced = self.script.scan != "progressive"
         field = Field.INTERLACED if is_interlaced else Field.NONE
         woven = replace(self.format, height_px=len(frame), field=field)
@@ -278,14 +275,6 @@ def pack(rgb: Bytes, fmt: FrameFormat) -> Bytes:
     packed[:, chroma::4] = np.rint(cb)
     packed[:, chroma + 2 :: 4] = np.rint(cr)
     return packed
-
-
-def rgb_of(packed: Bytes, fmt: FrameFormat) -> Bytes:
-    """Turn (height, 2 * width) YUYV or UYVY into (height, width, 3) RGB by float64 arithmetic: the reference for pixels."""
-    chroma = chroma_at(fmt)
-    luma = packed[:, 1 - chroma :: 2].astype(np.float64)
-    cb, cr = (packed[:, at::4].astype(np.float64).repeat(2, axis=1) for at in (chroma, chroma + 2))
-    return formats.rgb_of(luma, cb, cr, fmt.matrix)
 
 
 def _paired(chroma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
