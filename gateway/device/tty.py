@@ -7,8 +7,10 @@ lines, always eight bits, and never parity (drivers/tty/pty.c; asking for them i
 from __future__ import annotations
 
 import errno
+import os
 import termios
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
 
 import serial
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from gateway.profile import SerialSettings
 
 _READ_BYTES = 4096
-_PSEUDO = "/dev/pts/"
+_PSEUDO: Final = range(136, 144)
+"""Major numbers of pseudo-terminals, by whatever name (Documentation/admin-guide/devices.txt)."""
 
 
 class Tty:
@@ -30,8 +33,8 @@ class Tty:
     def __init__(self, device: str, settings: SerialSettings) -> None:
         """Open and lock `device`."""
         self._device = device
-        is_pseudo = device.startswith(_PSEUDO)
         try:
+            is_pseudo = os.major(Path(device).stat().st_rdev) in _PSEUDO
             self._port = serial.Serial(
                 device,
                 baudrate=settings.baud,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway.device.tty import Tty
@@ -58,8 +60,20 @@ def test_a_file_that_is_no_line_is_an_error_of_the_device(tmp_path: object) -> N
         Tty(__file__, SETTINGS)
 
 
-@pytest.mark.parametrize("settings", [SerialSettings(parity="E", data_bits=7, stop_bits=2), SerialSettings(parity="O")])
+ODD_LINES = [SerialSettings(parity="E", data_bits=7, stop_bits=2), SerialSettings(parity="O")]
+
+
+@pytest.mark.parametrize("settings", ODD_LINES)
 def test_a_pseudo_terminal_opens_whatever_the_line_of_the_real_instrument_is(settings: SerialSettings) -> None:
     with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, settings) as tty:
         instrument.print(b"AV15.0")
         assert read_all(tty) == b"AV15.0"
+
+
+@pytest.mark.parametrize("settings", ODD_LINES)
+def test_a_pseudo_terminal_is_known_by_any_name(settings: SerialSettings, tmp_path: Path) -> None:
+    with SimulatedInstrument(baud=0) as instrument:
+        (tmp_path / "line").symlink_to(instrument.path)
+        with Tty(str(tmp_path / "line"), settings) as tty:
+            instrument.print(b"AV15.0")
+            assert read_all(tty) == b"AV15.0"
