@@ -110,8 +110,8 @@ class Ring:
         """How many pictures were ever put."""
         return self._count
 
-    def put(self, frame: Frame, missing: int, why: tuple[str, ...] = (), repeated: int = 0) -> int:
-        """Copy a whole picture in, over the oldest; return its number. `why` tells what became of each of the missing."""
+    def put(self, frame: Frame, why: tuple[str, ...] = (), repeated: int = 0) -> int:
+        """Copy a whole picture in, over the oldest; return its number. `why`: what became of each of those missing before it."""
         with self._changed:
             number = self._count
             slot = number % self.capacity
@@ -126,7 +126,7 @@ class Ring:
                 self._frames.append(kept)
             else:
                 self._frames[slot] = kept
-            self._lost_so_far += missing
+            self._lost_so_far += len(why)
             self._lost[slot] = self._lost_so_far
             self._why[slot], self._repeated[slot] = why, repeated
             self._count = number + 1
@@ -321,8 +321,7 @@ class Reader:
         self._next, self._lost, self._is_first = taken.number + 1, taken.lost, False
         if missing == taken.missing and not overrun:
             return taken
-        known = taken.why if len(taken.why) == taken.missing else ()
-        why = ("overrun",) * overrun + known if missing == overrun + len(known) else ()
+        why = ("overrun",) * overrun + taken.why if missing == overrun + taken.missing else ()
         return replace(taken, missing=missing, overrun=overrun, why=why)
 
     def _lapsed(self, taken: Shot) -> Shot:

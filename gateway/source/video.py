@@ -305,7 +305,7 @@ class Source:
             self._edge(Signal.STREAMING, None)
         ring = self._ring_for(whole.format, now_ns)
         why = why if ring.count else ()  # what was lost before the first picture is missing from nothing
-        number = ring.put(whole, len(why), why, repeated)
+        number = ring.put(whole, why, repeated)
         self.frames += 1
         self._events.append(NewFrame(number=number, captured_ns=whole.captured_ns, missing=len(why)))
 

@@ -79,7 +79,7 @@ class Place:
                 field=fmt.field,
                 captured_ns=(number + 1) * fmt.frame_interval_ns,
             ),
-            missing,
+            ("dropped",) * missing,
         )
 
     def recording(self, ring: Ring, found: ModalityProfile, reader=None) -> Recording:

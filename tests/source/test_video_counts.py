@@ -121,7 +121,7 @@ def test_compressed_pictures_of_any_length_stay_within_the_stated_memory(sizes, 
     ring = Ring(JPEG, 12 * 40 / 1e9, limit)
     assert ring.memory_bytes <= limit
     for mark, size in enumerate(sizes):
-        ring.put(picture(mark, size), 0)
+        ring.put(picture(mark, size))
         shots = every(ring.reader(0))
         assert sum(len(shot.frame.data) for shot in shots) <= ring.memory_bytes
         assert [len(shot.frame.data) for shot in shots] == sizes[shots[0].number : mark + 1]
@@ -140,7 +140,7 @@ def filled(count, capacity=200, skip=()):
     ring = Ring(GREY, 1e3, capacity * GREY.frame_bytes)
     for mark in range(count):
         if mark not in skip:
-            ring.put(picture(mark, GREY.frame_bytes, GREY), 0)
+            ring.put(picture(mark, GREY.frame_bytes, GREY))
     return ring
 
 
@@ -166,8 +166,8 @@ def test_a_reader_that_waits_for_its_hour_is_not_overtaken():
     assert isinstance(reader.take(), Shot)
     for mark in range(1, 100):
         assert reader.take() is NOT_YET
-        ring.put(picture(mark, GREY.frame_bytes, GREY), 0)
-    late = ring.put(picture(100, GREY.frame_bytes, GREY), 0)
+        ring.put(picture(mark, GREY.frame_bytes, GREY))
+    late = ring.put(picture(100, GREY.frame_bytes, GREY))
     taken = reader.take()
     assert (taken.number, taken.missing, taken.overrun) == (late, 0, 0)
 

@@ -14,6 +14,7 @@ from gateway.source.ring import COVER_INTERVALS, NOT_YET, Ended, Ring, Shot, wit
 
 INTERVAL = 40
 FORMAT = FrameFormat(pixel_format="GREY", width_px=4, height_px=2, stride_bytes=4, frame_interval_ns=INTERVAL)
+DROPPED = ("dropped",)
 
 
 def frame(mark: int, at_ns: int) -> Frame:
@@ -28,7 +29,7 @@ def make_ring(capacity: int) -> Ring:
 def filled(times: list[int], capacity: int = 100, missing: int = 0) -> Ring:
     ring = make_ring(capacity)
     for mark, at_ns in enumerate(times):
-        ring.put(frame(mark, at_ns), missing)
+        ring.put(frame(mark, at_ns), DROPPED * missing)
     return ring
 
 
@@ -52,7 +53,7 @@ class AgainstAList(RuleBasedStateMachine):
     @rule(step=st.integers(1, 3 * INTERVAL), missing=st.integers(0, 3))
     def put(self, step, missing):
         self.now += step
-        number = self.ring.put(frame(len(self.put_so_far), self.now), missing)
+        number = self.ring.put(frame(len(self.put_so_far), self.now), DROPPED * missing)
         assert number == len(self.put_so_far)
         self.put_so_far.append((self.now, missing))
 
@@ -130,7 +131,7 @@ def test_a_moment_after_the_newest_picture_is_not_decided_before_the_next_one():
     ring = filled([0, 40])
     assert ring.at(69).number == 1
     assert ring.at(75) is NOT_YET
-    ring.put(frame(2, 72), 0)  # a picture that came early
+    ring.put(frame(2, 72))  # a picture that came early
     assert ring.at(75).number == 2
 
 
@@ -206,7 +207,7 @@ def test_a_reader_that_was_overtaken_is_told_how_many_pictures_it_lost():
     reader = ring.reader(0)
     reader.take()
     for mark in range(1, 8):
-        ring.put(frame(mark, 40 * mark), 1 if mark == 2 else 0)
+        ring.put(frame(mark, 40 * mark), DROPPED if mark == 2 else ())
     shot = reader.take()
     assert (shot.number, shot.overrun, shot.missing) == (5, 4, 5)
     assert reader.take().missing == 0
@@ -219,7 +220,7 @@ def test_a_waiting_reader_wakes_for_a_picture_and_for_the_end():
     thread = threading.Thread(target=lambda: got.extend(shot.number for shot in reader))
     thread.start()
     for mark in range(3):
-        ring.put(frame(mark, 40 * mark), 0)
+        ring.put(frame(mark, 40 * mark))
     ring.end(None)
     thread.join(10)
     assert not thread.is_alive()
@@ -240,12 +241,12 @@ def test_readers_in_other_threads_see_whole_pictures_only(campaign):
                 torn.append(shot.number)
         totals.append(seen + lost)
 
-    ring.put(frame(0, 0), 0)
+    ring.put(frame(0, 0))
     threads = [threading.Thread(target=read) for _ in range(2)]
     for thread in threads:
         thread.start()
     for mark in range(1, count):
-        ring.put(frame(mark, 40 * mark), 0)
+        ring.put(frame(mark, 40 * mark))
     ring.end(None)
     for thread in threads:
         thread.join(30)
@@ -256,7 +257,7 @@ def test_readers_in_other_threads_see_whole_pictures_only(campaign):
 
 def test_neighbours_stand_directly_beside_a_picture_or_not_at_all():
     ring = filled([0, 40, 80])
-    ring.put(frame(3, 160), 1)
+    ring.put(frame(3, 160), DROPPED)
     beside = ring.neighbours(1)
     assert (beside.previous.sequence, beside.following.sequence) == (0, 2)
     assert ring.neighbours(0).previous is None
@@ -269,8 +270,8 @@ def test_neighbours_stand_directly_beside_a_picture_or_not_at_all():
 
 def test_with_neighbours_gives_each_picture_once_and_looks_across_no_gap():
     ring = filled([0, 40, 80])
-    ring.put(frame(3, 160), 1)
-    ring.put(frame(4, 200), 0)
+    ring.put(frame(3, 160), DROPPED)
+    ring.put(frame(4, 200))
     triples = [
         (before and before.sequence, shot.number, after and after.sequence)
         for before, shot, after in with_neighbours(every(ring.reader(0)))
