@@ -23,6 +23,7 @@ from gateway.simulators.instrument import dose_report
 from gateway.simulators.modality import Modality
 from gateway.spool.spool import Spool
 from tests.dicom_files import image
+from tests.flow.services import looked_after
 
 VICTIMS = (f"acquire@{demo.STATION}", "forward", "keeper", "listen", "serial@DOSE", "panel")
 SUCCESS = "0000"
@@ -36,25 +37,13 @@ def box_at_work() -> Iterator[tuple[demo.World, Services, Box]]:
 
     At the end, whatever they logged names no patient.
     """
-    lines: list[str] = []
     with demo.world_of(demo.REAL) as world:
         world.far.start()
-        services = Services(units(world.site), world.file, lines.append)
-        done = threading.Event()
-
-        def look_after() -> None:
-            while not done.wait(0.1):
-                services.look()
-
-        thread = threading.Thread(target=look_after, daemon=True)
-        thread.start()
-        try:
-            with Spool.open(world.site.data, SystemClock()) as spool:
-                yield world, services, Box(site=world.site, spool=spool, clock=spool.clock)
-        finally:
-            done.set()
-            thread.join()
-            services.stop()
+        with (
+            looked_after(units(world.site), world.file) as (services, lines),
+            Spool.open(world.site.data, SystemClock()) as spool,
+        ):
+            yield world, services, Box(site=world.site, spool=spool, clock=spool.clock)
         said = "\n".join(lines)
         assert "acquire@" in said, "the services were not heard"
         assert [secret for secret in SECRETS if secret in said] == []
@@ -111,8 +100,10 @@ def test_each_service_killed_under_the_others_load_loses_and_doubles_nothing(tmp
         demo.until(lambda: press(box, step, 6.0) is not None, 60.0, "acquire did not come back")
         demo.until(lambda: _is_answered(world), 60.0, "the panel did not come back")
         _print_until_read(world, box, step)
-        sender.join(120.0)
+        before = max(len(received), 10)
+        demo.until(lambda: len(received) > before or not sender.is_alive(), 120.0, "listen did not come back")
         stop.set()
+        sender.join(120.0)
         captures = box.spool.captures
         demo.until(
             lambda: all(c.state is not CaptureState.RECORDING for c in captures.of_exam(step.exam_id)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pydicom
@@ -14,11 +15,11 @@ from pydicom.dataset import Dataset
 from gateway import config, exam
 from gateway.clock import SystemClock
 from gateway.model import CaptureKind, CaptureState, DeliveryState, Patient, PerformedStep
-from gateway.service.run import Services
 from gateway.simulators import nidek
 from gateway.simulators.analyser import Analyser
 from gateway.simulators.instrument import SimulatedInstrument
 from gateway.spool.spool import Spool
+from tests.flow.services import looked_after
 from tests.objects.test_dciodvfy import unexplained
 from tests.pacs import storescp
 from tests.service.world import site_file
@@ -89,29 +90,25 @@ def clinic(tmp_path_factory: pytest.TempPathFactory, free_ports) -> Iterator[Cli
             for name, profile in LINES.items()
         },
     )
-    lines: list[str] = []
+    data = config.load(file).data
     names = ["keeper", "forward", *(f"serial@{name}" for name in LINES)]
-    with storescp(folder / "pacs", port=dicom), Spool.open(config.load(file).data, SystemClock()) as spool:
-        services = Services(names, file, lines.append)
-        done = threading.Event()
+    with ExitStack() as stack:
+        stack.enter_context(storescp(folder / "pacs", port=dicom))
+        for each in instruments.values():
+            stack.enter_context(each)
+        spool = stack.enter_context(Spool.open(data, SystemClock()))
+        stack.enter_context(looked_after(names, file))
+        for name, each in instruments.items():
+            until(
+                lambda each=each, journal=data / "serial" / name: is_heard(each, journal), 60.0, "a port did not open"
+            )
+        yield Clinic(file, folder / "pacs", instruments, spool)
 
-        def look_after() -> None:
-            while not done.wait(0.1):
-                services.look()
 
-        thread = threading.Thread(target=look_after, daemon=True)
-        thread.start()
-        journals = config.load(file).data / "serial"
-        until(lambda: all((journals / name).is_dir() for name in LINES), 60.0, "a port did not open")
-        time.sleep(1.0)
-        try:
-            yield Clinic(file, folder / "pacs", instruments, spool)
-        finally:
-            done.set()
-            thread.join()
-            services.stop()
-            for each in instruments.values():
-                each.close()
+def is_heard(instrument: SimulatedInstrument, journal: Path) -> bool:
+    """Make a noise that means nothing in any protocol: what came before a port was open is thrown away."""
+    instrument.print(b"\x00")
+    return any(journal.glob("*.journal"))
 
 
 def number_of_objects(clinic: Clinic, step: PerformedStep) -> int:
