@@ -26,7 +26,7 @@ Row = dict[str, object]
 _HEAD = """# Benchmarks
 
 Written by `make bench` (one of them: `make bench B=queue`). Each is measured beside its peer, in one run, on one machine; the
-figure that travels to another machine is the ratio. A goal of 0 means that the row is only reported.
+figure that travels to another machine is the ratio. A row without a goal is only reported.
 """
 
 

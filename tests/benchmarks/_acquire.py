@@ -126,13 +126,11 @@ def measure(bench: Bench, mode: str, seconds: float) -> dict[str, object]:
     cycles = max(1, round(seconds / CYCLE_S)) if is_on_demand else 1
     recorded_s = RECORDED_S if is_on_demand else seconds
     said: dict[str, float] = dict.fromkeys(("frames", "bytes", "missed", "quick", "closing_s"), 0.0)
-    began, cpu = time.monotonic(), time.process_time()
+    began = time.monotonic()
     busy = thread_s(bench.threads["watch"]), thread_s(bench.threads["preview"])
-    before = bench.acquire._source.frames
     recorded_cpu = 0.0
     for _ in range(cycles):
-        record(bench, recorded_s, said)
-        recorded_cpu = recorded_cpu or said.pop("cpu")
+        recorded_cpu += record(bench, recorded_s, said)
         if is_on_demand:
             bench.run_for(max(0.0, CYCLE_S - recorded_s - 1))
     took = time.monotonic() - began
@@ -140,26 +138,23 @@ def measure(bench: Bench, mode: str, seconds: float) -> dict[str, object]:
     return {
         **said,
         "rate": 1e9 / frame.frame_interval_ns,
-        "seconds": took,
         "recorded_s": cycles * recorded_s,
         "ratio": frame.width_px * frame.height_px * 3 * said["frames"] / max(1, said["bytes"]),
-        "captured": bench.acquire._source.frames - before,
         "dropped": bench.acquire._source.dropped + bench.acquire._source.faulty,
-        "cores": recorded_cpu / recorded_s,
+        "cores": recorded_cpu / (cycles * recorded_s),
         "watch": (thread_s(bench.threads["watch"]) - busy[0]) / took,
         "preview": (thread_s(bench.threads["preview"]) - busy[1]) / took,
-        "all_cpu_s": time.process_time() - cpu,
         "ring_mib": bench.acquire._source.ring.memory_bytes / MIB,
         "peak_mib": peak_mib() - bench.idle_mib,
     }
 
 
-def record(bench: Bench, seconds: float, said: dict[str, float]) -> None:
-    """Record one cine, wait until it is durable, and add up what it came to."""
+def record(bench: Bench, seconds: float, said: dict[str, float]) -> float:
+    """Record one cine, wait until it is durable, and add up what it came to; return the CPU time that recording took."""
     cpu = time.process_time()
     number = bench.press(RequestKind.CINE_START)
     bench.run_for(seconds)
-    said["cpu"] = time.process_time() - cpu
+    took = time.process_time() - cpu
     bench.press(RequestKind.CINE_STOP)
     stopped = time.monotonic()
     bench.durable(number)
@@ -171,6 +166,7 @@ def record(bench: Bench, seconds: float, said: dict[str, float]) -> None:
     said["missed"] += missed(note)
     said["quick"] += bench.take_quick()
     bench.remove(number)
+    return took
 
 
 def missed(note: str) -> int:

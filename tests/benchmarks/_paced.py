@@ -67,7 +67,6 @@ class Paced:
         """Number of the next frame that the camera has not yet put into a buffer, or lost."""
         self._ready: list[int] = []
         self._lent = 0
-        self.lost = 0
 
     @property
     def format(self) -> FrameFormat:
@@ -109,8 +108,6 @@ class Paced:
         while self._at(self._due) <= self._clock.monotonic_ns():
             if len(self._ready) + self._lent < BUFFERS:
                 self._ready.append(self._due)
-            else:
-                self.lost += 1
             self._due += 1
 
     def _lend(self, number: int) -> Frame:
