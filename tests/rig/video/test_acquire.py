@@ -47,7 +47,14 @@ def room(load, tmp_path):
 
 
 class SlowRoom(Room):
-    """A room under emulation: everything takes ten times as long."""
+    """A room under emulation: everything takes ten times as long. Open once the first picture covers the moment.
+
+    vivid hands a picture out up to a frame before the time that it stamps as its end (vivid-kthread-cap.c, cap_frame_eof_offset).
+    """
+
+    def open(self) -> None:
+        super().open()
+        self.until(lambda: self.acquire._newest() is not None)
 
     def until(self, is_so, seconds: float = 200.0) -> None:
         super().until(is_so, seconds)
