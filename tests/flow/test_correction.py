@@ -33,8 +33,12 @@ pytestmark = pytest.mark.peers
 
 
 @pytest.fixture(autouse=True)
-def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both units look again as often as can be."""
     monkeypatch.setattr(Probes, "FIRST_S", 0.1)
+    monkeypatch.setattr(forward, "LOOK_EVERY_S", 0.1)
+    for name in ("ASK_S", "CORRECT_S", "RELEASE_S", "IDENTITY_S"):
+        monkeypatch.setattr(keeper, name, 0.05)
 
 
 @pytest.fixture

@@ -76,8 +76,9 @@ def test_a_damaged_file_of_the_panel_is_shown_and_an_exam_begins_with_the_last_g
 
 
 def test_a_configuration_damaged_under_way_stops_no_service_that_runs_and_one_that_comes_back_says_why(
-    tmp_path, started
+    tmp_path, started, monkeypatch
 ) -> None:
+    monkeypatch.setattr(run, "FIRST_PAUSE_S", 0.05)
     file = site_file(tmp_path)
     good = file.read_bytes()
     site = config.load(file)
