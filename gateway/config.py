@@ -28,6 +28,7 @@ from gateway.tables import Keys, Mistake, Table
 Port = Annotated[int, Meta(ge=1, le=65535)]
 AETitle = Annotated[str, Meta(min_length=1, max_length=16)]
 OtherAETitle = Annotated[str, Meta(max_length=16)]
+ModemLine = Literal["cts", "dsr", "dcd", "ri"]
 
 
 class Station(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,7 +112,7 @@ class Trigger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """cine and time-lapse begin with one press and end with the next."""
     keys: tuple[str, ...] = ()
     """Names of keys in linux/input-event-codes.h ("KEY_B", "BTN_0"); none: every key of it."""
-    line: Literal["cts", "dsr", "dcd", "ri"] = "cts"
+    line: ModemLine = "cts"
     """Which modem line the contact pulls."""
     debounce_ms: Annotated[int, Meta(ge=1, le=1000)] = 30
     """What moves for less than this is chatter."""

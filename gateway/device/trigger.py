@@ -16,16 +16,15 @@ import termios
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
+from gateway.config import ModemLine
 from gateway.device import evdev, refusal
 from gateway.errors import DeviceError, DeviceGone
 
-Line = Literal["cts", "dsr", "dcd", "ri"]
-
-LINES: Final[dict[str, int]] = {
+LINES: Final[dict[ModemLine, int]] = {
     "cts": termios.TIOCM_CTS,
     "dsr": termios.TIOCM_DSR,
     "dcd": termios.TIOCM_CD,
@@ -174,7 +173,7 @@ class Switch:
     """A foot switch between RTS (or DTR) and a modem line of a serial port."""
 
     def __init__(
-        self, device: str, wires: Wires, line: Line, *, debounce_ms: int = 30, is_closed_at_rest: bool = False
+        self, device: str, wires: Wires, line: ModemLine, *, debounce_ms: int = 30, is_closed_at_rest: bool = False
     ) -> None:
         """Look at `line` of `wires`, which are closed in the end. See `switch`."""
         self._device = device
@@ -285,7 +284,7 @@ def pedal(device: str, keys: tuple[str, ...] = (), *, debounce_ms: int = 30, is_
     return Pedal(device, fd, codes, debounce_ms=debounce_ms)
 
 
-def switch(device: str, line: Line, *, debounce_ms: int = 30, is_closed_at_rest: bool = False) -> Switch:
+def switch(device: str, line: ModemLine, *, debounce_ms: int = 30, is_closed_at_rest: bool = False) -> Switch:
     """Open a foot switch on a modem line of a serial port. Raises DeviceGone, DeviceBusy, DeviceError."""
     try:
         wires = ModemLines(device)

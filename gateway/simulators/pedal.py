@@ -11,8 +11,9 @@ import os
 import time
 from collections.abc import Callable
 
+from gateway.config import ModemLine
 from gateway.device import evdev
-from gateway.device.trigger import LINES, Line, Wires
+from gateway.device.trigger import LINES, Wires
 
 
 class SimulatedPedal:
@@ -52,7 +53,7 @@ class SimulatedPedal:
 class SimulatedLines:
     """The modem lines of a port, at the pace of whoever samples them: one state a sample."""
 
-    def __init__(self, line: Line = "cts", wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, line: ModemLine = "cts", wait: Callable[[float], None] = time.sleep) -> None:
         """`wait` lets the time between two samples pass."""
         self._bit = LINES[line]
         self._wait = wait
