@@ -134,6 +134,7 @@ def test_the_user_and_the_folders_are_made(root, tmp_path):
 
 MATCHES = {"ACTION", "KERNEL", "SUBSYSTEM", "ATTR", "ENV", "TEST"}
 ASSIGNMENTS = {"SYMLINK", "GROUP", "MODE", "ENV", "ATTR", "GOTO", "LABEL"}
+USB_KEYS = {"SUBSYSTEM": "input", "ID_BUS": "usb", "ID_INPUT_KEY": "1"}
 PAIR = re.compile(r'([A-Z]+)(?:\{([^}]+)\})?\s*(==|!=|\+=|=)\s*"([^"]*)"')
 
 
@@ -160,10 +161,12 @@ def test_every_udev_rule_is_a_list_of_known_pairs(path):
         ({"SUBSYSTEM": "video4linux", "KERNEL": "video1", "ID_V4L_CAPABILITIES": ":"}, ""),
         ({"SUBSYSTEM": "tty", "KERNEL": "ttyUSB0"}, "serial-PATH"),
         ({"SUBSYSTEM": "tty", "KERNEL": "ttyS1"}, "serial-ttyS1"),
-        ({"SUBSYSTEM": "input", "KERNEL": "event3", "ID_INPUT_KEY": "1", "ID_INPUT_KEYBOARD": "1"}, "pedal-PATH"),
-        ({"SUBSYSTEM": "input", "KERNEL": "event4", "ID_INPUT_KEY": "1", "ID_INPUT_MOUSE": "1"}, ""),
-        ({"SUBSYSTEM": "input", "KERNEL": "mouse0", "ID_INPUT_KEY": "1"}, ""),
-        ({"SUBSYSTEM": "input", "KERNEL": "event5", "ID_INPUT_TOUCHSCREEN": "1", "ID_INPUT_KEY": "1"}, ""),
+        (USB_KEYS | {"KERNEL": "event3", "ID_INPUT_KEYBOARD": "1"}, "pedal-PATH"),
+        (USB_KEYS | {"KERNEL": "event4", "ID_INPUT_MOUSE": "1"}, ""),
+        (USB_KEYS | {"KERNEL": "mouse0"}, ""),
+        (USB_KEYS | {"KERNEL": "event5", "ID_INPUT_TOUCHSCREEN": "1"}, ""),
+        (USB_KEYS | {"KERNEL": "event0", "ID_BUS": ""}, ""),  # a power button
+        (USB_KEYS | {"KERNEL": "event1", "ID_BUS": "i8042"}, ""),  # the keyboard of a laptop
     ],
 )
 def test_a_device_gets_the_name_that_the_configuration_speaks_of(device, name):
