@@ -129,7 +129,7 @@ Digital: `"1920x1080p60"`, `"1280x720p50"`, `"1920x1080i50"` and so on, the rate
 
 ## Pedals and foot switches
 
-`[trigger.NAME]` of the configuration. Any HID pedal or keyboard serves: `/dev/gateway/pedal-...`, a board of several with the
+`[trigger.NAME]` of the configuration. Any pedal or keyboard on USB serves: `/dev/gateway/pedal-...`, a board of several with the
 keys of each (`evtest` shows their names). A plain foot switch goes between RTS (or DTR) and CTS, DSR, DCD or RI of a serial
 port that no instrument uses; the port feeds it. Both may be pulled out and plugged in again at any time.
 
