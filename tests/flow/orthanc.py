@@ -32,7 +32,7 @@ def orthanc(folder, port, http):
                 _wait_for(number)
             yield get
         finally:
-            process.terminate()
+            process.kill()  # its folder is thrown away: nobody waits for it to tidy up
             process.wait()
 
 
