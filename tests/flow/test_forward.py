@@ -204,10 +204,10 @@ def test_a_queue_of_large_objects_lets_a_small_one_in(spool, tmp_path, running, 
     port, link_port = free_ports(2)
     large = queue(spool, tmp_path, 6, "pacs", side=300)
     monkeypatch.setattr(forward, "FIRST_BATCH", 1)
-    monkeypatch.setattr(forward, "TURN_S", 0.3)
+    monkeypatch.setattr(forward, "TURN_S", 0.15)
     with (
         SimulatedPACS(port, transfer_syntaxes=NATIVE) as pacs,
-        BadLink(link_port, port, rate_bytes_s=300_000),
+        BadLink(link_port, port, rate_bytes_s=600_000),
         running(pacs=link_port, timeout_s=5),
     ):
         wait(lambda: len(pacs.received) == 1)
