@@ -1,19 +1,20 @@
 """Observations of an eye or of spectacles to the modules that hold them: one function a module, named as in PS3.3.
 
-A value is written as it was stated; an eye without a sphere, or a cornea without both meridians, has no item. Of a cornea
-the standard asks both radius and power: the one that was not stated is computed with the keratometric index 1.3375, and a
-note says so. PS3.3 C.8.25.7 (General Ophthalmic Refractive Measurements) and the modules of A.60.1 to A.60.4.
+A value is written as it was stated; an eye without a sphere, or a cornea without both meridians, has no item, and a note
+says what was stated of it. Of a cornea the standard asks both radius and power: the one that was not stated is computed with
+the keratometric index 1.3375, and a note says so. PS3.3 C.8.25.7 (General Ophthalmic Refractive Measurements) and the modules of A.60.1 to A.60.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 
 from pydicom.dataset import Dataset
 
 from gateway import codes
-from gateway.model import Code, Observation
+from gateway.model import Code, MeasurementKind, Observation
 from gateway.objects import modules
 from gateway.objects import words as words_
 from gateway.objects.attributes import dataset
@@ -141,6 +142,7 @@ def subjective_refraction_measurements(_words: Words, readings: Readings) -> Dat
 
 def notes(readings: Readings) -> Iterator[str]:
     """Yield, as sentences, what the attributes do not say: doubts, what was computed, and what has no attribute."""
+    attributes = {side: _attributes(readings, side) for side in _SIDES}
     for one in readings:
         what = f"{_SIDES[one.laterality]}{one.concept.meaning}"
         yield from (f"{what}, {one.value}: {doubt}." for doubt in one.doubts)
@@ -148,28 +150,74 @@ def notes(readings: Readings) -> Iterator[str]:
             yield f"{what}: {one.value}."
         elif one.unit is not None and number(one.value) is None:
             yield f"{what}: the instrument stated {one.value!r}, which is no number."
+        elif one.laterality and _HELD[one.concept] not in attributes[one.laterality] and not _is_none(one, readings):
+            yield f"{what}: {one.value}."
     for side in ("R", "L", ""):
-        yield from _derived(Eye(readings, side), _SIDES[side])
+        if attributes[side]:
+            yield from _derived(Eye(readings, side), _SIDES[side])
     unsided = [f"{one.concept.meaning} {one.value}" for one in readings if not one.laterality and one.concept in _HELD]
     if unsided and any(one.laterality in {"R", "L"} for one in readings):
         yield f"Of neither side: {', '.join(unsided)}."
 
 
-def has_any(readings: Readings, module: Callable[[Words, Readings], Dataset]) -> bool:
-    """Say whether these values are enough for an item of at least one eye in that module."""
-    content = _CONTENT.get(module)
-    return content is not None and any(content(Eye(readings, side)) is not None for side in ("R", "L", ""))
+def has_any(readings: Readings) -> bool:
+    """Say whether these values, all of one measurement, are enough for an item of at least one eye."""
+    return any(_content(readings, side) is not None for side in ("R", "L", ""))
 
 
 _SIDES = {"R": "Right: ", "L": "Left: ", "B": "Both: ", "": ""}
-_HELD = frozenset(
+_HELD = MappingProxyType(
     {
-        *(codes.SPHERE, codes.CYLINDER, codes.AXIS, codes.ADD, codes.SECOND_ADD, codes.DISTANCE_PD, codes.NEAR_PD),
-        *(codes.HORIZONTAL_PRISM, codes.HORIZONTAL_BASE, codes.VERTICAL_PRISM, codes.VERTICAL_BASE),
-        *(codes.RADIUS_1, codes.RADIUS_2, codes.POWER_1, codes.POWER_2, codes.MERIDIAN_1),
+        codes.SPHERE: "SpherePower",
+        codes.CYLINDER: "CylinderPower",
+        codes.AXIS: "CylinderAxis",
+        codes.ADD: "AddPower",
+        codes.SECOND_ADD: "AddPower",
+        codes.DISTANCE_PD: "DistancePupillaryDistance",
+        codes.NEAR_PD: "NearPupillaryDistance",
+        codes.HORIZONTAL_PRISM: "HorizontalPrismPower",
+        codes.HORIZONTAL_BASE: "HorizontalPrismBase",
+        codes.VERTICAL_PRISM: "VerticalPrismPower",
+        codes.VERTICAL_BASE: "VerticalPrismBase",
+        codes.RADIUS_1: "RadiusOfCurvature",
+        codes.RADIUS_2: "RadiusOfCurvature",
+        codes.POWER_1: "KeratometricPower",
+        codes.POWER_2: "KeratometricPower",
+        codes.MERIDIAN_1: "KeratometricAxis",
     }
 )
 """Concepts that have an attribute. VertexDistance (0022,000F) has one too, younger than dciodvfy, which calls it an error: a note says it."""
+_AMOUNT = MappingProxyType(
+    {
+        codes.AXIS: codes.CYLINDER,
+        codes.HORIZONTAL_BASE: codes.HORIZONTAL_PRISM,
+        codes.VERTICAL_BASE: codes.VERTICAL_PRISM,
+    }
+)
+"""What a direction is of."""
+
+
+def _is_none(one: Observation, readings: Readings) -> bool:
+    """A cylinder or a prism of 0.00 is none, and neither is its direction."""
+    return Eye(readings, one.laterality).number(_AMOUNT.get(one.concept, one.concept)) == 0
+
+
+def _attributes(readings: Readings, side: str) -> frozenset[str]:
+    """Return which attributes the item of a side has: none where too little was stated for an item."""
+    kind = readings[0].part_of if readings else None
+    if side == "B":
+        has_distances = kind in {MeasurementKind.AUTOREFRACTION, MeasurementKind.SUBJECTIVE, MeasurementKind.FINAL}
+        item: Dataset | None = dataset(**_distances(readings)) if has_distances else None
+    else:
+        item = _content(readings, side)
+    return frozenset() if item is None else frozenset(element.keyword for element in item.iterall())
+
+
+def _content(readings: Readings, side: str) -> Dataset | None:
+    """Return what an item of a side holds; of neither side there is only a lens."""
+    kind = readings[0].part_of if readings else None
+    content = _CONTENT.get(kind) if side or kind is MeasurementKind.LENSOMETRY else None
+    return None if content is None else content(Eye(readings, side))
 
 
 def _derived(eye: Eye, side: str) -> Iterator[str]:
@@ -283,10 +331,13 @@ def _float(found: Decimal | None) -> float | None:
     return None if found is None else float(found)
 
 
-_CONTENT: dict[Callable[[Words, Readings], Dataset], Callable[[Eye], Dataset | None]] = {
-    lensometry_measurements: _lens,
-    autorefraction_measurements: _refraction,
-    keratometry_measurements: _cornea,
-    subjective_refraction_measurements: _lens,
-}
-"""What one item of each module is made of."""
+_CONTENT: Mapping[MeasurementKind | None, Callable[[Eye], Dataset | None]] = MappingProxyType(
+    {
+        MeasurementKind.LENSOMETRY: _lens,
+        MeasurementKind.AUTOREFRACTION: _refraction,
+        MeasurementKind.KERATOMETRY: _cornea,
+        MeasurementKind.SUBJECTIVE: _lens,
+        MeasurementKind.FINAL: _lens,
+    }
+)
+"""What one item of each measurement is made of."""

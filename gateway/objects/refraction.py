@@ -17,7 +17,6 @@ from gateway.errors import ObjectInvalid
 from gateway.model import MeasurementKind, Observation
 from gateway.objects import encode, eye, iods, modules
 from gateway.objects.attributes import merged
-from gateway.objects.iods import Iod
 from gateway.objects.words import Sink, Words, Written, check_times
 from gateway.profile import READINGS, ObjectKind
 
@@ -50,9 +49,9 @@ def kind_of(modality: str) -> ObjectKind:
 def objects_of(observations: Sequence[Observation]) -> Iterator[tuple[ObjectKind, tuple[Observation, ...]]]:
     """Yield the objects that a set of readings becomes, each with its values; the report comes last, where there is one."""
     left = tuple(observations)
-    for measured, (iod, kind) in KINDS.items():
+    for measured, (_, kind) in KINDS.items():
         mine = tuple(one for one in left if one.part_of is measured)
-        if mine and _is_enough(iod, mine):
+        if mine and eye.has_any(mine):
             left = tuple(one for one in left if one.part_of is not measured)
             yield kind, mine
     if left:
@@ -74,7 +73,7 @@ def compose(words: Words, observations: Sequence[Observation]) -> Dataset:
     if measured is None:
         raise ObjectInvalid(problem="there is no measurement of an eye among the readings")
     iod = KINDS[measured][0]
-    if not _is_enough(iod, observations):
+    if not eye.has_any(observations):
         raise ObjectInvalid(problem=f"the {measured} has no whole eye")
     said = _titled(words, measured)
     return merged(
@@ -89,7 +88,3 @@ def compose(words: Words, observations: Sequence[Observation]) -> Dataset:
 def _titled(words: Words, measured: MeasurementKind) -> Words:
     """The kind of object is the measurement's, whatever the profile says of pictures."""
     return structs.replace(words, object=KINDS[measured][1])
-
-
-def _is_enough(iod: Iod, observations: Sequence[Observation]) -> bool:
-    return any(eye.has_any(observations, module) for module in iod.of_readings)

@@ -60,6 +60,20 @@ def test_an_autorefraction_keeps_the_distance_of_the_pupils(read):
     assert ds.AutorefractionRightEyeSequence[0].SpherePower == -1.25
     assert ds.DistancePupillaryDistance == 64.0
     assert "Right: Vertex distance: 12.00." in ds.ImageComments
+    assert "Both: " not in ds.ImageComments
+
+
+def test_the_distance_of_the_pupils_that_a_lensmeter_states_is_said(read):
+    distance = Observation(concept=codes.DISTANCE_PD, value="64.0", unit=codes.MILLIMETRE, laterality="B")
+    ds = made(read, (*samples.EYES["lensometry"], replace(distance, part_of=MeasurementKind.LENSOMETRY)))
+    assert "DistancePupillaryDistance" not in ds
+    assert ds.ImageComments == "Both: Distance Pupillary Distance: 64.0."
+
+
+def test_an_eye_of_neither_side_goes_into_the_report():
+    """Autorefraction has no place for one: an object without an eye would lose it."""
+    lost = tuple(replace(one, laterality="") for one in samples.EYES["autorefraction"] if one.laterality == "R")
+    assert list(refraction.objects_of(lost)) == [(READINGS, lost)]
 
 
 def test_the_meridian_of_the_greater_radius_is_the_flat_one_and_what_was_computed_is_said(read):
@@ -69,6 +83,28 @@ def test_the_meridian_of_the_greater_radius_is_the_flat_one_and_what_was_compute
     assert (flat.RadiusOfCurvature, flat.KeratometricPower, flat.KeratometricAxis) == (7.95, 42.45, 176)
     assert (steep.RadiusOfCurvature, steep.KeratometricPower, steep.KeratometricAxis) == (7.71, 43.77, 86)
     assert "Left: the keratometric powers were computed from the radii with the index 1.3375." in ds.ImageComments
+
+
+VERTICAL = ["Vertical Prism Power: 2.00.", "Vertical Prism Base: DOWN."]
+RADII = [
+    "Radius of curvature of the first meridian: 7.86.",
+    "Radius of curvature of the second meridian: 7.53.",
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing", "said"),
+    [
+        ("lensometry", codes.AXIS, ["Power of cylinder: -0.75."]),
+        ("lensometry", codes.HORIZONTAL_PRISM, ["Horizontal Prism Base: IN.", *VERTICAL]),
+        ("keratometry", codes.MERIDIAN_1, RADII),
+    ],
+)
+def test_what_is_too_little_for_an_item_of_an_eye_is_said_and_nothing_is_computed_from_it(read, kind, missing, said):
+    """The other eye is whole, so that there is an object, which must lose nothing that the instrument stated."""
+    rest = tuple(one for one in samples.EYES[kind] if (one.concept, one.laterality) != (missing, "R"))
+    lines = made(read, rest).ImageComments.split("\r\n")
+    assert [line for line in lines if line.startswith("Right: ")] == [f"Right: {each}" for each in said]
 
 
 def test_a_doubt_is_kept_with_the_value_and_said(read):
