@@ -524,6 +524,17 @@ class WholePicture(Struct, frozen=True, kw_only=True):
     """The crop that the picture itself suggests (x, y, width, height); never applied unasked."""
 
 
+class Shown(StrEnum):
+    """What a picture that arrives shows, as far as that can be told."""
+
+    PICTURE = "PICTURE"
+    BLACK = "BLACK"
+    BLUE = "BLUE"
+    """The blue screen of a converter or a recorder that gets no signal itself."""
+    COLOUR_BARS = "COLOUR_BARS"
+    """A test pattern."""
+
+
 class StationStatus(Struct, frozen=True, kw_only=True):
     """What acquire says of one grabber, as a file on tmpfs replaced atomically: live, not state."""
 
@@ -539,6 +550,8 @@ class StationStatus(Struct, frozen=True, kw_only=True):
     """How often each signal state was entered since acquire started."""
     picture: str = ""
     """The format in words: "720x576 PAL 625/50i"."""
+    shows: Shown = Shown.PICTURE
+    """Looked at while somebody looks."""
     frames: int = 0
     dropped: int = 0
     """Pictures that the kernel lost, by (sequence, field)."""

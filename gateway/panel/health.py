@@ -15,7 +15,7 @@ from msgspec import Struct
 from werkzeug.wrappers import Response
 
 from gateway.config import Site
-from gateway.model import DeliveryState, Signal
+from gateway.model import DeliveryState, Shown, Signal
 from gateway.panel import guard, looks, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext, ngettext
@@ -107,6 +107,9 @@ def is_running(data: Path, service: str) -> bool:
 def _source(name: str) -> Check:
     look = looks.station(name)
     told = words.together(*_told(look))
+    if look.is_live and look.shows is not Shown.PICTURE:
+        hint = words.together(look.hint, told)
+        return Check(name=name, tone="care", verdict=gettext("Look at it"), sentence=look.sentence, hint=hint)
     if look.is_live:
         sentence = look.picture or look.sentence
         return Check(name=name, tone="safe", verdict=gettext("Picture"), sentence=sentence, hint=told)

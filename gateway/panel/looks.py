@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.model import Capture, CaptureKind, CaptureState, PerformedStep, Signal, StationStatus, StepStatus
+from gateway.model import Capture, CaptureKind, CaptureState, PerformedStep, Shown, Signal, StationStatus, StepStatus
 from gateway.panel import standing, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext
@@ -31,11 +31,13 @@ class Look(Struct, frozen=True, kw_only=True):
 
     is_live: bool = False
     sentence: str = ""
+    """Why no picture is to be seen, or what is wrong with the one that is."""
     hint: str = ""
     who: str = ""
     signal: Signal | None = None
     """None: acquire does not answer."""
     picture: str = ""
+    shows: Shown = Shown.PICTURE
     losses: int = 0
     """How often the picture went since acquire started."""
     missed: int = 0
@@ -76,6 +78,9 @@ def station(name: str) -> Look:
         found = words.trouble(status.error_code, **status.error_facts)
         hint, who = words.together(found.sentence, found.hint), found.who
     is_live = status.signal is Signal.STREAMING
+    if is_live and status.shows is not Shown.PICTURE:
+        said = words.shown(status.shows)
+        hint = said.hint
     return Look(
         is_live=is_live,
         sentence=said.sentence,
@@ -83,6 +88,7 @@ def station(name: str) -> Look:
         who=who,
         signal=status.signal,
         picture=status.picture,
+        shows=status.shows,
         losses=max(0, status.edges.get(Signal.STREAMING, 0) - is_live),
         missed=status.dropped + status.faulty,
     )

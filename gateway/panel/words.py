@@ -26,6 +26,7 @@ from gateway.model import (
     RequestKind,
     RequestState,
     ScheduledStep,
+    Shown,
     Signal,
     StepStatus,
 )
@@ -97,6 +98,22 @@ SIGNALS: Final[Mapping[Signal, tuple[str, str, str]]] = MappingProxyType(
     }
 )
 """What is said, what to do, and who does it. `%(input)s` is the connector's own name ("HDMI 1") where the grabber has several."""
+SHOWN: Final[Mapping[Shown, tuple[str, str]]] = MappingProxyType(
+    {
+        Shown.BLACK: (
+            lazy_gettext("The picture is all black."),
+            lazy_gettext("Wake the scanner's screen, and look at its brightness."),
+        ),
+        Shown.BLUE: (
+            lazy_gettext("The picture is a blue screen, not the scanner's."),
+            lazy_gettext("Switch the scanner on, and look at the cable between it and the converter."),
+        ),
+        Shown.COLOUR_BARS: (
+            lazy_gettext("The picture is a test pattern."),
+            lazy_gettext("Switch the scanner, or the converter, to its live picture."),
+        ),
+    }
+)
 KINDS: Final[Mapping[CaptureKind, str]] = MappingProxyType(
     {
         CaptureKind.STILL: lazy_gettext("Picture"),
@@ -266,6 +283,12 @@ def signal_words(signal: Signal, station: str, connector: str = "") -> Trouble:
     sentence, hint, act = SIGNALS[signal]
     said = str(sentence) % {"station": station, "input": connector or station}
     return Trouble(sentence=said, hint=str(hint), who=str(WHO[act]) if act else "", shape="signal")
+
+
+def shown(what: Shown) -> Trouble:
+    """Say that a picture shows no patient, and what to do: for all but Shown.PICTURE."""
+    sentence, hint = SHOWN[what]
+    return Trouble(sentence=str(sentence), hint=str(hint), who="", shape="signal")
 
 
 def press_answer(request: Request) -> Answer:

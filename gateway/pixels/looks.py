@@ -16,6 +16,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from gateway.errors import PixelError
+from gateway.model import Shown
 from gateway.pixels import measures
 from gateway.pixels.compiled import read_only
 
@@ -160,6 +161,16 @@ def tone(picture: Picture) -> Tone:
 def bars(picture: Picture) -> Bars:
     """Return how far the upper half of a picture is colour bars, seven or eight; a small one will do, of 32 columns or more."""
     return max((_bars(picture, BARS[:count]) for count in (7, 8)), key=lambda found: found.matching / found.expected)
+
+
+def shows(picture: Picture) -> Shown:
+    """Return what a picture shows that is no patient; every so many rows and columns of it are enough."""
+    seen = tone(picture)
+    if seen.is_black:
+        return Shown.BLACK
+    if seen.is_blue:
+        return Shown.BLUE
+    return Shown.COLOUR_BARS if bars(picture).is_colour_bars else Shown.PICTURE
 
 
 def propose_crop(planes: Sequence[Plane]) -> Area | None:

@@ -17,13 +17,15 @@ from itertools import chain as chained
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from msgspec.structs import replace
+
 from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device import edid, grabber
 from gateway.errors import DeviceError, ExamError, GatewayError, NoPictureThen
-from gateway.model import CaptureKind, CaptureState, RequestKind
+from gateway.model import CaptureKind, CaptureState, RequestKind, Shown
 from gateway.pixels import chain as chains
-from gateway.pixels import codecs, unload, warm
+from gateway.pixels import codecs, looks, unload, warm
 from gateway.service import closing, compose, encoding, freeze, log, notify, picture, triggers
 from gateway.service.bell import ring
 from gateway.service.closing import Station
@@ -56,6 +58,8 @@ LOOK_S: Final = 0.5
 PREVIEW_S: Final = 0.08
 PREVIEW_COLUMNS: Final = 800
 PREVIEW_QUALITY: Final = 80
+LOOKED_AT: Final = 8
+"""Each so many rows and columns of the live picture tell what it shows."""
 THUMBNAIL_COLUMNS: Final = 240
 POLL_S: Final = 0.002
 STEP_S: Final = 0.2
@@ -104,6 +108,7 @@ class Acquire:
         self._edges: SimpleQueue[SignalEdge] = SimpleQueue()
         self._cine: Recording | None = None
         self._exam: PerformedStep | None = None
+        self._shows = Shown.PICTURE
         self._whole = Whole(station.box.site.run, station.name)
         profile = self.profile_of(self._settings.profile)
         self._source = Source(
@@ -358,16 +363,14 @@ class Acquire:
         """Make the pictures that somebody looks at: the whole one first, since a crop that does not fit is mended on it."""
         if self._whole.is_due() and (frame := self._newest()) is not None:
             self._whole.publish(frame)
-        if live.is_wanted(self._box.site.run, self._station.name):
-            self._publish()
+        frame = self._newest() if live.is_wanted(self._box.site.run, self._station.name) else None
+        self._shows = Shown.PICTURE if frame is None else self._publish(frame)
 
-    def _publish(self) -> None:
-        frame = self._newest()
-        if frame is None:
-            return
+    def _publish(self, frame: Frame) -> Shown:
         profile = self._exam.profile if self._exam is not None else self._settings.profile
         picture = self._chain(frame.format, profile).preview(frame.data, PREVIEW_COLUMNS)
         live.write_preview(self._box.site.run, self._station.name, codecs.jpeg(picture, PREVIEW_QUALITY))
+        return looks.shows(picture[::LOOKED_AT, ::LOOKED_AT])
 
     def _thumbnail(self, plan: Plan, pixels: Pixels) -> None:
         """Write the small picture that the panel shows; no capture is lost for the want of one."""
@@ -400,10 +403,8 @@ class Acquire:
         cine = self._recording()
         number = cine.plan.capture.number if cine else 0
         since_ns = cine.plan.capture.started_ns if cine else 0
-        live.write_status(
-            self._box.site.run,
-            self._source.status(self._station.name, recording=number, recording_since_ns=since_ns),
-        )
+        status = self._source.status(self._station.name, recording=number, recording_since_ns=since_ns)
+        live.write_status(self._box.site.run, replace(status, shows=self._shows))
 
 
 def opener(settings: Settings, profile: ModalityProfile, name: str, site: Site, clock: Clock) -> Callable[[], Grabber]:

@@ -6,6 +6,7 @@
                  ybr_color   SonoSite, 30 pictures, 320x240    real ultrasound that ships with pydicom; in a larger frame
                  jpeg2k      GE, one picture, 640x480          it is enlarged by a whole number and stands in the middle
                  rgb_color   GE, one picture, 320x240
+                 black | blue | bars    what a scanner that sleeps, a converter without a signal and a test show; any size
     WORD         WIDTHxHEIGHT
                  progressive | interlaced | alternate | sequential    how lines are delivered (enum v4l2_field)
                  yuyv | uyvy | yvyu | vyuy | nv12 | nv21 | yu12 | yv12 | grey | y10 | y12 | y16 | rgb24 | bgr24 | mjpeg
@@ -41,11 +42,22 @@ from gateway.simulators.phantom import Phantom
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
-NATIVE: Final = {"phantom": (720, 576), "ybr_color": (320, 240), "jpeg2k": (640, 480), "rgb_color": (320, 240)}
+NATIVE: Final = {
+    **dict.fromkeys(("phantom", "black", "blue", "bars"), (720, 576)),
+    "ybr_color": (320, 240),
+    "jpeg2k": (640, 480),
+    "rgb_color": (320, 240),
+}
 BITS: Final = 32
 _NTSC_NS: Final = 33_366_667
 _BEAT_S: Final = 0.8
 """The phantom's loop is one beat."""
+_DRAWN: Final = {
+    "black": ((0, 0, 0),),
+    "blue": ((0, 0, 191),),
+    "bars": tuple(tuple(191 * (bits >> bit & 1) for bit in (2, 1, 0)) for bits in (7, 6, 3, 2, 5, 4, 1, 0)),
+}
+"""Colours of the columns from left to right; the bars of ITU-R BT.471, 75 %."""
 _BLACK, _WHITE, _NO_COLOUR = 16, 235, 128
 _WOVEN: Final = {Field.INTERLACED, Field.INTERLACED_TB, Field.INTERLACED_BT}
 _LINE_BY_LINE: Final = {Field.NONE, *_WOVEN}
@@ -287,6 +299,10 @@ def _pictures(script: Script) -> list[Bytes]:
         phantom = Phantom(script.width_px, script.height_px)
         count = max(2, round(_BEAT_S * script.rate) * (1 if script.scan == "progressive" else 2))
         return [phantom.draw(n / count) for n in range(count)]
+    if script.picture in _DRAWN:
+        colours = np.array(_DRAWN[script.picture], np.uint8)
+        row = colours[np.arange(script.width_px) * len(colours) // script.width_px]
+        return [np.broadcast_to(row, (script.height_px, script.width_px, 3)).copy()]
     return [_placed(each, script.width_px, script.height_px) for each in _from_pydicom(script.picture)]
 
 

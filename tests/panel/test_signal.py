@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.model import Signal
+from gateway.model import Shown, Signal
 from gateway.panel import language, words
 from tests.panel.conftest import Browser
 from tests.panel.world import STATION, World
@@ -35,6 +35,27 @@ def test_the_exam_screen_says_what_is_wrong_what_to_do_and_who_does_it(peopled, 
     assert SAID[signal][0] in browser.get(f"/exam/{exam.exam_id}/pulse").json["pulse"]
 
 
+@pytest.mark.parametrize(
+    ("shows", "said"),
+    [
+        (Shown.BLACK, "The picture is all black."),
+        (Shown.BLUE, "The picture is a blue screen"),
+        (Shown.COLOUR_BARS, "The picture is a test pattern."),
+    ],
+)
+def test_a_picture_that_is_no_patient_is_live_and_said(peopled, browser, shows, said):
+    exam = peopled.start()
+    peopled.signal(shows=shows)
+    for path in (f"/exam/{exam.exam_id}", f"/exam/{exam.exam_id}/live"):
+        assert said in browser.get(path).text
+    pulse = browser.get(f"/exam/{exam.exam_id}/pulse").json
+    assert said in pulse["pulse"]
+    assert "Live" in pulse["tags"]
+    assert said in browser.get("/health").text
+    peopled.signal()
+    assert "notice" not in browser.get(f"/exam/{exam.exam_id}/pulse").json["pulse"]
+
+
 def test_a_grabber_with_one_connector_is_called_by_its_own_name(peopled, browser):
     exam = peopled.start()
     peopled.signal(Signal.NO_SIGNAL)
@@ -53,6 +74,10 @@ def test_every_signal_has_words_in_every_language(tmp_path):
                     english = words.SIGNALS[signal][0]._args[0]  # type: ignore[attr-defined]
                     assert catalogue.gettext(english) != english
                     assert said.sentence != english % {"station": STATION, "input": "HDMI 2"}
+            for shows in set(Shown) - {Shown.PICTURE}:
+                for english in words.SHOWN[shows]:
+                    text = english._args[0]  # type: ignore[attr-defined]
+                    assert code == "en" or catalogue.gettext(text) != text
 
 
 @pytest.mark.parametrize(

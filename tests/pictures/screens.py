@@ -4,10 +4,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from imagecodecs import jpeg8_encode
 from playwright.sync_api import Page, expect, sync_playwright
 
 from gateway.errors import DeviceGone
-from gateway.model import CaptureKind, PerformedStep, Signal
+from gateway.model import CaptureKind, PerformedStep, Shown, Signal
+from gateway.spool import live
 from tests.panel.test_screens import CHROMIUM, FLAGS, Served, _sign_in
 from tests.panel.world import ENGINEER, STATION, steps
 
@@ -18,6 +21,7 @@ SCREENS = (
     "panel-signal",
     "panel-no-signal",
     "panel-out-of-range",
+    "panel-blue-screen",
     "panel-mid-cine",
     "panel-unplugged",
     "panel-picture",
@@ -54,6 +58,10 @@ def _gallery(served: Served, page: Page) -> Iterator[tuple[str, bytes]]:
     yield "panel-no-signal", _exam(page, exam, f"No signal on {INPUT}: is the scanner on?")
     world.signal(Signal.OUT_OF_RANGE, input=INPUT)
     yield "panel-out-of-range", _exam(page, exam, "that the grabber cannot take")
+    world.signal(input=INPUT, shows=Shown.BLUE)
+    live.write_preview(world.site.run, STATION, jpeg8_encode(np.full((600, 800, 3), (10, 12, 191), np.uint8)))
+    yield "panel-blue-screen", _exam(page, exam, "The picture is a blue screen")
+    world.picture()
     film = world.capture(exam, CaptureKind.CINE, is_done=False)
     world.clock.sleep(14)
     world.signal(input=INPUT)
@@ -89,7 +97,7 @@ def _type(page: Page, shape: str, numbers: tuple[str, ...]) -> None:
 def _exam(page: Page, exam: PerformedStep, says: str) -> bytes:
     page.goto(f"/exam/{exam.exam_id}")
     expect(page.get_by_text(says).first).to_be_visible()
-    if says in {"Live", "Recording 0:14"}:
+    if says in {"Live", "Recording 0:14", "The picture is a blue screen"}:
         expect(page.locator("#live")).to_have_js_property("width", 800)
     return _shot(page)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import PixelError
-from gateway.model import Field, Range
+from gateway.model import Field, Range, Shown
 from gateway.pixels import chain, looks
 from gateway.profile import PixelChain
 from tests.pixels import frames, naive
@@ -150,6 +150,13 @@ def bars(count, level=191, rows=60, columns=112):
 def test_colour_bars_are_known(count, level):
     assert looks.bars(noisy(bars(count, level), 1)).is_colour_bars
     assert not looks.bars(bars(count, level)[:, ::-1]).is_colour_bars
+
+
+def test_what_a_picture_shows_is_told_from_a_few_of_its_rows():
+    assert looks.shows(flat((8, 8, 8))[::8, ::8]) is Shown.BLACK
+    assert looks.shows(flat((10, 12, 200))[::8, ::8]) is Shown.BLUE
+    assert looks.shows(bars(8, rows=480, columns=640)[::8, ::8]) is Shown.COLOUR_BARS
+    assert looks.shows(np.repeat(scene()[..., None], 3, axis=2)[::8, ::8]) is Shown.PICTURE
 
 
 def test_a_scene_is_no_colour_bars():
