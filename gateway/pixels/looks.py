@@ -61,11 +61,6 @@ class Change(Struct, frozen=True):
     noise: float
     """What a quiet quarter of the picture changed by."""
 
-    @property
-    def is_frozen(self) -> bool:
-        """Nothing moves."""
-        return self.moving == 0
-
 
 class Comb(Struct, frozen=True):
     """How far two fields show different moments."""

@@ -30,6 +30,7 @@ BITS_A_BYTE = 10
 TIMES_LINE_RATE = 100.0
 READINGS = 20
 GOAL_MS = 200.0
+LOST_S = 10.0
 MESSAGES = {
     "nidek-rt": nidek.refractor(),
     "nidek-lm": nidek.lensmeter(),
@@ -97,6 +98,7 @@ def _times(box: Box, profile: InstrumentProfile, instrument: SimulatedInstrument
             instrument.print(nidek.autorefractor())
             began = time.perf_counter()
             while not any(each.state is CaptureState.HELD for each in box.spool.captures.of_exam(step.exam_id)):
+                assert time.perf_counter() < began + LOST_S, "a reading did not become a capture"
                 time.sleep(0.001)
             times.append(time.perf_counter() - began)
             exam.complete(box.spool, box.clock, step.exam_id)
