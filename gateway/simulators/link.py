@@ -116,7 +116,9 @@ class BadLink:
             while (piece := flight.get())[1]:
                 time.sleep(max(0.0, piece[0] - time.monotonic()))
                 self._hand_on(piece[1], target, is_outward=is_outward)
-            target.shutdown(socket.SHUT_WR)
+            with self._lock:
+                if target in self._open:  # else it is being reset, and an orderly end must not come before that
+                    target.shutdown(socket.SHUT_WR)
         except OSError:
             self._drop(source, target)
 
