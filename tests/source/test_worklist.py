@@ -75,7 +75,7 @@ def settings(free_port):
 
 @pytest.fixture
 def peer(settings):
-    return Peer(name="The RIS", host="127.0.0.1", port=settings.port, called_ae="RIS", calling_ae="BOX", timeout_s=0.5)
+    return Peer(name="The RIS", host="127.0.0.1", port=settings.port, called_ae="RIS", calling_ae="BOX", timeout_s=2.0)
 
 
 # ---- the question ----
