@@ -295,6 +295,14 @@ def _title(instance: Instance) -> str:
             return gettext("Note that rejects what was sent before")
         case "sr":
             return gettext("Measurement %(number)d", number=number)
+        case "len":
+            return gettext("Lens measurement %(number)d", number=number)
+        case "ar":
+            return gettext("Autorefraction %(number)d", number=number)
+        case "ker":
+            return gettext("Keratometry %(number)d", number=number)
+        case "srf":
+            return gettext("Subjective refraction %(number)d", number=number)
         case _:
             return gettext("Object %(number)d", number=number)
 

@@ -161,6 +161,21 @@ def test_other_content_under_one_number_waits_for_a_person(peopled, browser, hel
     assert browser.get("/way/decide/0").status_code == 404
 
 
+def test_each_measurement_object_is_called_by_what_was_measured(peopled, browser):
+    step = peopled.start(Patient(patient_id="P1", name="Test^Ada"))
+    peopled.measure(step, "sr", "len", "ar", "ker", "srf")
+    page = browser.get(f"/way/{step.exam_id}").text
+    for title in (
+        "Measurement 1",
+        "Lens measurement 1",
+        "Autorefraction 1",
+        "Keratometry 1",
+        "Subjective refraction 1",
+    ):
+        assert title in page
+    assert "Object" not in page
+
+
 def test_what_other_equipment_sent_is_counted_by_its_sender(peopled, browser):
     for _ in range(3):
         peopled.receive("CT_ROOM_2")

@@ -153,6 +153,14 @@ class World:
         self._keep(step, capture.number, kind, 1 if kind == "image" else 125)
         exam.finish_capture(self.spool, capture, note=note)
 
+    def measure(self, step: PerformedStep, *kinds: str) -> Capture:
+        """Keep one reading of an instrument with an object of each kind."""
+        begun = exam.begin_capture(self.spool, self.clock, step.exam_id, CaptureKind.READING, STATION)
+        for kind in kinds:
+            self._keep(step, begun.number, kind, 1)
+        exam.finish_capture(self.spool, begun)
+        return begun
+
     def release(self) -> None:
         self.clock.sleep(31)
         self.spool.deliveries.release_due()
