@@ -292,7 +292,7 @@ def main(folder: Path, how: str, kills: int, seed: int) -> dict[str, int]:
             once = partial(acquire, folder, at=at, nth=chance.randint(1, min(often, 4)), rounds=2)
             died += life(once, told.hear).is_killed
         else:
-            died += life(partial(acquire, folder, rounds=30), told.hear, after_s=chance.uniform(0.3, 1.1)).is_killed
+            died += life(partial(acquire, folder, rounds=30), told.hear, after_s=chance.uniform(0.3, 1.6)).is_killed
         look(folder, told, chance)
         with Spool.open(site_of(folder, SCRIPT).data, SystemClock()) as spool:
             if (running := spool.exams.running(NAME)) and kill % 4 == 3:

@@ -2,7 +2,7 @@
 
 
 def test_killed_at_each_durable_step_what_was_acknowledged_is_kept_once_and_whole(drive, campaign):
-    kills = campaign(10, 600)
+    kills = campaign(14, 600)
     said = drive("acquire_driver", "steps", kills, seed=1)
     assert said["died"] > kills * 0.7, "some steps come only where an exam begins, or a picture was missed"
     assert said["steps"] > 100, "the steps of a still, a cine and the last seconds are told apart"
