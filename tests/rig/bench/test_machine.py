@@ -40,7 +40,7 @@ def test_a_guest_that_hangs_is_ended(bed):
 
 def test_a_guest_that_is_switched_off_without_a_result_has_failed(bed):
     with (
-        Machine(bed, "echo o > /proc/sysrq-trigger; sleep 60") as guest,
+        Machine(bed, "mkfifo /run/off && { echo o > /proc/sysrq-trigger; read -r _; } <> /run/off") as guest,
         pytest.raises(GuestDied, match="without a result"),
     ):
         guest.wait()
