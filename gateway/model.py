@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -362,6 +362,92 @@ class Observation(Struct, frozen=True, kw_only=True):
     """The measurement of an eye or a lens that it is a part of; None: it stands by itself."""
 
 
+class TraceKind(StrEnum):
+    """Which waveform objects a trace may become a part of (PS3.3 A.34)."""
+
+    ECG = "electrocardiogram"
+    HEMODYNAMIC = "pressure curves"
+    ARTERIAL_PULSE = "pulse wave"
+    RESPIRATORY = "breathing curves"
+    CARDIOTOCOGRAM = "fetal heart rate and contractions"
+    """No IOD of its own: it becomes a drawn page."""
+
+
+NO_SAMPLE: Final = -32768
+"""In a trace: nothing was measured then, or it was lost on the way."""
+
+
+class Trace(Struct, frozen=True, kw_only=True):
+    """Samples of one channel, evenly spaced in time: whole (an ECG), or the next piece of a stream (a monitor's curve).
+
+    A value is `zero + sample * step`, in `unit`.
+    """
+
+    kind: TraceKind
+    channel: Code
+    """What is measured: a lead, a pressure, a flow (PS3.16 CID 3001, 3003 and their kin; MDC)."""
+    unit: Code
+    """UCUM."""
+    hz: float
+    """Samples in a second."""
+    step: str
+    """What a difference of 1 between samples is, as a decimal string, more than 0."""
+    zero: str = "0"
+    """What a sample of 0 is, as a decimal string."""
+    samples: bytes
+    """Signed 16 bits each, little endian; NO_SAMPLE where there is none."""
+    received_ns: int = 0
+    """When its first sample arrived."""
+    low_hz: float | None = None
+    """The instrument's own filters, where it states them: what is lower than this is weakened."""
+    high_hz: float | None = None
+    """What is higher than this is weakened."""
+    notch_hz: float | None = None
+    """The mains frequency that was taken out."""
+    doubts: tuple[str, ...] = ()
+    """What a person should know of it, in words."""
+
+
+class ReadingSet(Struct, frozen=True, kw_only=True):
+    """What one instrument stated in one go, or within one interval of its stream."""
+
+    observations: tuple[Observation, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    received_ns: int
+    """When its first value arrived."""
+    model_name: str = ""
+    """What the instrument calls itself."""
+    unread: int = 0
+    """Parts that its dialect does not read: the journal has them."""
+
+
+class InboxState(StrEnum):
+    """Where a set stands that came without an exam."""
+
+    WAITING = "WAITING"
+    ASSIGNED = "ASSIGNED"
+    """A person said whose it is; the service of its port makes the objects."""
+    KEPT = "KEPT"
+    DISCARDED = "DISCARDED"
+
+
+class InboxEntry(Struct, frozen=True, kw_only=True):
+    """A set of readings that came without an exam: it waits until a person says whose it is, or discards it."""
+
+    entry_id: int
+    port: str
+    instrument: str
+    """Title of the port's profile at that time."""
+    received_at: datetime
+    readings: ReadingSet
+    state: InboxState = InboxState.WAITING
+    exam_id: UUID | None = None
+    by: str = ""
+    """Who decided."""
+    problem: str = ""
+    """Why it could not be kept, in words: it waits again."""
+
+
 # ---- what the box holds and owes ----
 
 
@@ -571,4 +657,85 @@ class StationStatus(Struct, frozen=True, kw_only=True):
     error_facts: dict[str, str] = {}
 
 
-learn(ScheduledStep, PerformedStep, Capture, Instance, Delivery, Request, WholePicture, StationStatus)
+class LiveTrace(Struct, frozen=True, kw_only=True):
+    """The last seconds of one channel."""
+
+    channel: Code
+    unit: Code
+    hz: float
+    step: str
+    zero: str
+    samples: bytes
+    """As in Trace; the newest last."""
+
+
+class InstrumentStatus(Struct, frozen=True, kw_only=True):
+    """What a serial service says of its port, as a file on tmpfs replaced atomically: live, not state."""
+
+    port: str
+    instrument: str
+    """Title of its profile."""
+    boot_id: str
+    updated_ns: int
+    """Older than a few seconds: the service does not run."""
+    is_open: bool
+    """The line is there, and ours."""
+    problem: str = ""
+    """Why it is not, in words."""
+    heard_ns: int = 0
+    """When something arrived last; 0: never since the service started."""
+    received_bytes: int = 0
+    sets: int = 0
+    unreadable: int = 0
+    """Records that could not be read."""
+    framing_errors: int = 0
+    parity_errors: int = 0
+    overruns: int = 0
+    values: tuple[Observation, ...] = ()
+    """The last value of each concept and side, in order of their first coming."""
+    traces: tuple[LiveTrace, ...] = ()
+    """Filled while somebody looks."""
+
+
+class LineGuess(Struct, frozen=True, kw_only=True):
+    """One way a line might be set, and what was read when it was."""
+
+    baud: int
+    data_bits: int
+    parity: str
+    stop_bits: int
+    instruments: tuple[str, ...] = ()
+    """Names of the profiles whose dialect read whole records, best first."""
+    records: int = 0
+    """How many whole records the best of them read."""
+    errors: int = 0
+    """Framing and parity errors."""
+    seen: str = ""
+    """The beginning of what was received, printable: what is not stands as \\x..."""
+
+
+class Detection(Struct, frozen=True, kw_only=True):
+    """What listening to a line at one setting after another has found, best first; offered, never applied unasked."""
+
+    port: str
+    is_over: bool
+    received_bytes: int = 0
+    trying: str = ""
+    """The setting that is tried now, in words."""
+    guesses: tuple[LineGuess, ...] = ()
+
+
+learn(
+    ReadingSet,
+    InboxEntry,
+    InstrumentStatus,
+    Detection,
+    ScheduledStep,
+    PerformedStep,
+    Capture,
+    Instance,
+    Delivery,
+    Request,
+    WholePicture,
+    StationStatus,
+)

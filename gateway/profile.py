@@ -13,7 +13,7 @@ import sysconfig
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -218,6 +218,9 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A line that ends one set of readings; empty: only a pause ends it."""
     idle_ends_record_ms: int = 500
     """A pause this long ends a set of readings."""
+    collect_s: Annotated[int, msgspec.Meta(ge=0, le=600)] = 0
+    """Of an instrument that streams: so many seconds become one set, with the last value of each kind and the curves of the whole time. 0: it
+    prints, and says itself where a set ends."""
     reading: tuple[Reading, ...] = ()
     """Of plain_line and astm, at least one."""
     checksum: Literal["none", "optional", "required"] = "none"
@@ -258,6 +261,8 @@ class Cable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wire: tuple[Wire, ...]
 
 
+DECLARED: Final = frozenset({"plain_line", "astm"})
+"""Dialects that read only what [[reading]] says."""
 READINGS = ObjectKind(modality="SR", series_description="Measurements")
 """What the readings of an instrument become."""
 
@@ -492,8 +497,10 @@ def _of_instrument(found: InstrumentProfile) -> Iterator[str]:
         yield f'encoding: Python knows none called "{found.encoding}"'
     if not found.terminator:
         yield "terminator is empty: name the characters that end a line"
-    if found.kind != "nidek" and not found.reading:
+    if found.kind in DECLARED and not found.reading:
         yield "it has no [[reading]]: nothing would ever be read"
+    if found.kind not in DECLARED and found.reading:
+        yield f'kind = "{found.kind}" knows what it reads: [[reading]] is for plain_line and astm'
     if found.kind == "nidek":
         yield from _of_nidek(found)
     for number, reading in enumerate(found.reading, start=1):
@@ -501,8 +508,6 @@ def _of_instrument(found: InstrumentProfile) -> Iterator[str]:
 
 
 def _of_nidek(found: InstrumentProfile) -> Iterator[str]:
-    if found.reading:
-        yield 'kind = "nidek" knows what it reads: [[reading]] is for plain_line and astm'
     if found.clear_to_send and not re.fullmatch(r"C[A-Z0-9]{2}", found.clear_to_send, re.ASCII):
         yield f'clear_to_send is a C and two letters, as in "CLM", and not "{found.clear_to_send}"'
     if found.reprint_minutes < 0:

@@ -16,9 +16,8 @@ from gateway.objects import refraction
 from gateway.service import compose
 
 if TYPE_CHECKING:
-    from gateway.model import Capture, PerformedStep
+    from gateway.model import Capture, PerformedStep, ReadingSet
     from gateway.profile import InstrumentProfile
-    from gateway.source.serial import ReadingSet
 
 
 def keep(box: compose.Box, port: str, profile: InstrumentProfile, step: PerformedStep, readings: ReadingSet) -> Capture:

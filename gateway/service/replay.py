@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import Struct, structs
 
 from gateway.errors import ExamError, NoSuchRow
-from gateway.model import CaptureState
+from gateway.model import CaptureState, ReadingSet
 from gateway.service import readings
-from gateway.source.serial import Instrument, ReadingSet
+from gateway.source.serial import Instrument
 from gateway.spool import journal
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from gateway.errors import DeviceError, GatewayError
 from gateway.model import CaptureState
 from gateway.service import compose, log, notify
 from gateway.service import readings as readings_
-from gateway.source.serial import Instrument, ReadingSet
+from gateway.source.serial import Instrument
 from gateway.spool.journal import Journal
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.clock import Clock
     from gateway.config import Site
     from gateway.errors import UnreadableRecord
-    from gateway.model import Capture, PerformedStep
+    from gateway.model import Capture, PerformedStep, ReadingSet
     from gateway.profile import InstrumentProfile
     from gateway.service.bell import Bell
     from gateway.spool.spool import Spool
@@ -85,8 +85,8 @@ class Port:
             for each in ended:
                 self._keep(each)
             self._complain(self._instrument.errors(), now_ns)
-            if answer := self._instrument.answer():
-                tty.write(answer)
+            if sent := self._instrument.answer() + self._instrument.due(now_ns):
+                tty.write(sent)
 
     def plugged(self) -> None:
         """The line is open (again)."""

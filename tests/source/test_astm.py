@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from gateway import profile as profiles
 from gateway.device.tty import Tty
+from gateway.model import ReadingSet
 from gateway.simulators.analyser import MESSAGE, Analyser
 from gateway.simulators.instrument import SimulatedInstrument
-from gateway.source.serial import Instrument, ReadingSet
+from gateway.source.serial import Instrument
 
 SECOND = 1_000_000_000
 PROFILE = profiles.instrument("astm-analyser")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from gateway import codes
 from gateway.errors import UnreadableRecord
-from gateway.model import MeasurementKind, Observation
+from gateway.model import MeasurementKind, Observation, ReadingSet
 from gateway.profile import InstrumentProfile
 from gateway.simulators import nidek
-from gateway.source.serial import Instrument, ReadingSet
+from gateway.source.serial import Instrument
 
 SECOND = 1_000_000_000
 LENS, AUTO, CORNEA, SUBJECTIVE, FINAL = MeasurementKind

@@ -7,10 +7,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model import Code
+from gateway.model import Code, ReadingSet
 from gateway.profile import InstrumentProfile, Reading
 from gateway.simulators.instrument import dose_report
-from gateway.source.serial import Instrument, ReadingSet
+from gateway.source.serial import Instrument
 
 SECOND = 1_000_000_000
 PROFILE = InstrumentProfile(

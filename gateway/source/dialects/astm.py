@@ -49,6 +49,10 @@ class Astm:
         """Return the ACK or NAK of each frame, and of the request to send, once."""
         return self.framing.answer()
 
+    def due(self, now_ns: int) -> bytes:
+        """Return nothing: it speaks unasked."""
+        return b""
+
 
 def _model(header: bytes) -> str:
     fields = header.decode("ascii", errors="replace").split("|")

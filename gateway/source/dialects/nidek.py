@@ -83,6 +83,10 @@ class Nidek:
         answer, self._answer = self._answer, b""
         return answer
 
+    def due(self, now_ns: int) -> bytes:
+        """Return nothing: it speaks unasked."""
+        return b""
+
 
 # ---- values: what each may be, and how it is written ----
 

@@ -42,6 +42,10 @@ class PlainLine:
         """Nothing: a printer is not talked to."""
         return b""
 
+    def due(self, now_ns: int) -> bytes:
+        """Return nothing: it speaks unasked."""
+        return b""
+
     def parse(self, line: bytes, received_ns: int) -> tuple[Observation, ...]:
         """Return what a line states: nothing, one value, or several when patterns match in several places."""
         text = line.decode(self._encoding, errors="replace")

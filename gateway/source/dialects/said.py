@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from gateway.model import Observation
+    from gateway.model import Observation, Trace
     from gateway.wire.records import Framing, Record
 
 
@@ -15,6 +15,8 @@ class Said(Struct, frozen=True, kw_only=True):
     """What one record stated."""
 
     observations: tuple[Observation, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    """Whole curves, or the next pieces of a stream: those of one channel are joined in the order in which they come."""
     is_end: bool = False
     """The set of readings that it belongs to is complete."""
     model_name: str = ""
@@ -35,3 +37,6 @@ class Dialect(Protocol):
 
     def answer(self) -> bytes:
         """Return what the instrument waits for, once: it is sent after the bytes that it answers are durable (law 1)."""
+
+    def due(self, now_ns: int) -> bytes:
+        """Return what is to be sent by now though nothing was asked: the first request, the next, a keep-alive; empty: nothing."""
