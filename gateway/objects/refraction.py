@@ -1,7 +1,6 @@
 """Observations of an eye or of spectacles to the measurement objects of PS3.3 A.60: one for each thing that was measured.
 
-`objects_of` says which objects a set of readings becomes: each measurement with at least one whole eye its own object, all
-else a report (`sr`). PS3.3 A.60.1 Lensometry, A.60.2 Autorefraction, A.60.3 Keratometry, A.60.4 Subjective Refraction.
+`objects_of` says which: each measurement with at least one whole eye is an object of its own. PS3.3 A.60.1 Lensometry, A.60.2 Autorefraction, A.60.3 Keratometry, A.60.4 Subjective Refraction.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from gateway.model import MeasurementKind, Observation
 from gateway.objects import encode, eye, iods, modules
 from gateway.objects.attributes import merged
 from gateway.objects.words import Sink, Words, Written, check_times
-from gateway.profile import READINGS, ObjectKind
+from gateway.profile import ObjectKind
 
 KINDS: Final = MappingProxyType(
     {
@@ -41,21 +40,12 @@ KINDS: Final = MappingProxyType(
 """The IOD of each measurement, and what its series is called."""
 
 
-def kind_of(modality: str) -> ObjectKind:
-    """Return the kind of object whose Modality this is: `profile.READINGS` for SR."""
-    return next((kind for _, kind in KINDS.values() if kind.modality == modality), READINGS)
-
-
 def objects_of(observations: Sequence[Observation]) -> Iterator[tuple[ObjectKind, tuple[Observation, ...]]]:
-    """Yield the objects that a set of readings becomes, each with its values; the report comes last, where there is one."""
-    left = tuple(observations)
+    """Yield the measurement objects that readings become, each with all values of its measurement."""
     for measured, (_, kind) in KINDS.items():
-        mine = tuple(one for one in left if one.part_of is measured)
+        mine = tuple(one for one in observations if one.part_of is measured)
         if mine and eye.has_any(mine):
-            left = tuple(one for one in left if one.part_of is not measured)
             yield kind, mine
-    if left:
-        yield READINGS, left
 
 
 def write(sink: Sink, words: Words, observations: Sequence[Observation]) -> Written:

@@ -19,7 +19,7 @@ from gateway import uids
 from gateway.clock import BUILT_AT, Clock
 from gateway.config import Site
 from gateway.model import Capture, CaptureKind, Equipment, Instance, PerformedStep
-from gateway.objects import image, refraction, sr
+from gateway.objects import image, stated
 from gateway.objects.words import Words, Written
 from gateway.profile import ObjectKind
 from gateway.spool.spool import Spool
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from gateway.model import Observation, Picture
+    from gateway.model import Picture, ReadingSet
     from gateway.objects.words import Sink
     from gateway.spool.blobs import Part
 
@@ -111,20 +111,19 @@ def store_video(box: Box, segment: Segment, picture: Picture, stream: Path) -> I
 
 def store_measurements(
     box: Box,
-    measured: Sequence[tuple[Segment, tuple[Observation, ...]]],
+    measured: Sequence[tuple[Segment, ReadingSet]],
     *,
     also: Callable[[], None] | None = None,
 ) -> list[Instance]:
-    """Write readings, each set as its segment's kind of object says; all are durable and admitted when this returns, or none.
+    """Write readings, each set as its segment's kind of object; all are durable and admitted when this returns, or none.
 
-    SR: a Comprehensive SR; the others, one measurement object of an eye (`refraction.objects_of` says which). `also` as above.
+    `stated.objects_of` says which objects a set of readings becomes. `also` as above.
     """
     with ExitStack() as parts:
         instances = []
-        for segment, observations in measured:
+        for segment, readings in measured:
             says = words(box.site, segment)
-            write = sr.write if segment.object.modality == profiles.READINGS.modality else refraction.write
-            wrote = _Wrote(partial(write, words=says, observations=observations), 1)
+            wrote = _Wrote(partial(stated.write, words=says, readings=readings), 1)
             part = parts.enter_context(box.spool.blobs.part(is_urgent=True))
             instances.append(_written(box, segment, says, wrote, part))
         _admit(box, instances, also)
@@ -137,7 +136,7 @@ def of_instance(box: Box, instance: Instance, step: PerformedStep) -> Segment:
     is_reading = capture.kind is CaptureKind.READING
     equipment, kind = origin(box, step, capture.source, is_reading=is_reading)
     if is_reading:
-        kind = refraction.kind_of(instance.modality)
+        kind = stated.kind_of(instance.modality)
     return Segment(
         step=step,
         capture=capture,

@@ -1,6 +1,6 @@
 """A set of readings to the objects of an exam: what the serial service keeps as it comes, and a replay keeps afterwards.
 
-One capture a set; each measurement in it becomes an object of its own, and what is left the report. PS3.3 A.60, A.35.3.
+One capture a set, and an object for each thing in it: `objects.stated` says which.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import structs
 from gateway import exam as exams
 from gateway.errors import GatewayError
 from gateway.model import CaptureKind
-from gateway.objects import refraction
+from gateway.objects import stated
 from gateway.service import compose
 
 if TYPE_CHECKING:
@@ -28,20 +28,20 @@ def keep(box: compose.Box, port: str, profile: InstrumentProfile, step: Performe
     capture = exams.begin_capture(
         box.spool, box.clock, step.exam_id, CaptureKind.READING, port, captured_ns=readings.received_ns
     )
-    stated = readings.model_name or profile.equipment.model_name
+    model_name = readings.model_name or profile.equipment.model_name
     segments = [
         (
             compose.Segment(
                 step=step,
                 capture=capture,
-                equipment=structs.replace(profile.equipment, model_name=stated),
+                equipment=structs.replace(profile.equipment, model_name=model_name),
                 object=kind,
                 captured_ns=readings.received_ns,
                 number=number,
             ),
-            observations,
+            held,
         )
-        for number, (kind, observations) in enumerate(refraction.objects_of(readings.observations))
+        for number, (kind, held) in enumerate(stated.objects_of(readings))
     ]
     try:
         compose.store_measurements(
@@ -55,7 +55,9 @@ def keep(box: compose.Box, port: str, profile: InstrumentProfile, step: Performe
 
 def note(readings: ReadingSet) -> str:
     """Return what a person should know of a set: why a value may be wrong, and that there was more."""
-    doubts = [doubt for observation in readings.observations for doubt in observation.doubts]
+    of_values = [doubt for one in readings.observations for doubt in one.doubts]
+    of_curves = [doubt for one in readings.traces for doubt in one.doubts]
+    doubts = list(dict.fromkeys((*of_values, *of_curves)))
     if readings.unread:
         doubts.append(f"{readings.unread} parts of it are not read, the journal has them")
     return "; ".join(doubts)

@@ -9,10 +9,17 @@ from msgspec.structs import replace
 
 from gateway import codes, uids
 from gateway.errors import ObjectInvalid
-from gateway.model import Equipment, MeasurementKind, Observation
-from gateway.objects import refraction, revise
+from gateway.model import Equipment, MeasurementKind, Observation, ReadingSet
+from gateway.objects import revise, stated
 from gateway.profile import READINGS
 from tests.objects import samples
+
+
+def objects_of(observations):
+    return [
+        (kind, held.observations)
+        for kind, held in stated.objects_of(ReadingSet(observations=observations, received_ns=0))
+    ]
 
 
 def made(read, observations, **changes):
@@ -73,7 +80,7 @@ def test_the_distance_of_the_pupils_that_a_lensmeter_states_is_said(read):
 def test_an_eye_of_neither_side_goes_into_the_report():
     """Autorefraction has no place for one: an object without an eye would lose it."""
     lost = tuple(replace(one, laterality="") for one in samples.EYES["autorefraction"] if one.laterality == "R")
-    assert list(refraction.objects_of(lost)) == [(READINGS, lost)]
+    assert objects_of(lost) == [(READINGS, lost)]
 
 
 def test_the_meridian_of_the_greater_radius_is_the_flat_one_and_what_was_computed_is_said(read):
@@ -124,7 +131,7 @@ def test_what_nobody_told_of_the_maker_is_said_to_be_unknown(read):
 
 def test_an_eye_without_a_sphere_has_no_item_and_a_measurement_without_an_eye_goes_into_the_report():
     lost = tuple(replace(one, value="ERR") for one in samples.EYES["lensometry"] if one.concept == codes.SPHERE)
-    assert list(refraction.objects_of(lost)) == [(READINGS, lost)]
+    assert objects_of(lost) == [(READINGS, lost)]
     with pytest.raises(ObjectInvalid):
         samples.measured(lost)
 
@@ -132,7 +139,7 @@ def test_an_eye_without_a_sphere_has_no_item_and_a_measurement_without_an_eye_go
 def test_each_measurement_of_a_set_becomes_its_own_object_and_the_rest_the_report():
     pressure = Observation(concept=codes.PRESSURE, value="15.0", unit=codes.MMHG, laterality="R")
     everything = (pressure, *samples.EYES["keratometry"], *samples.EYES["final-prescription"])
-    found = list(refraction.objects_of(everything))
+    found = objects_of(everything)
     assert [kind.modality for kind, _ in found] == ["KER", "SRF", "SR"]
     assert found[-1][1] == (pressure,)
     assert sum(len(values) for _, values in found) == len(everything)
@@ -171,7 +178,7 @@ observations = st.lists(
 
 @given(observations)
 def test_any_observations_become_objects_or_a_named_error_and_none_is_lost(found):
-    objects = list(refraction.objects_of(found))
+    objects = objects_of(tuple(found))
     assert sum(len(values) for _, values in objects) == len(found)
     for kind, values in objects:
         if kind is not READINGS:

@@ -9,7 +9,16 @@ import pytest
 from gateway import exam, uids
 from gateway.config import SerialPort
 from gateway.errors import DiskFull, WrongState
-from gateway.model import CaptureKind, Code, DeliveryState, Observation, Patient, ScheduledStep, StoreOutcome
+from gateway.model import (
+    CaptureKind,
+    Code,
+    DeliveryState,
+    Observation,
+    Patient,
+    ReadingSet,
+    ScheduledStep,
+    StoreOutcome,
+)
 from gateway.objects import verify
 from gateway.service import compose, keeper
 from gateway.service.bell import Bell
@@ -482,7 +491,8 @@ def test_a_measurement_is_corrected_like_a_picture(box, released):
     at = box.clock.monotonic_ns()
     segment = Segment(step=step, capture=capture, equipment=equipment, object=kind, captured_ns=at)
     read_off = Observation(concept=Code("121106", "DCM", "Comment"), value="12")
-    compose.store_measurements(box, [(segment, (read_off,))], also=lambda: exam.finish_capture(box.spool, capture))
+    said = ReadingSet(observations=(read_off,), received_ns=at)
+    compose.store_measurements(box, [(segment, said)], also=lambda: exam.finish_capture(box.spool, capture))
     release(box)
     send(box)
     (report,) = of_kind(box, step, "sr")

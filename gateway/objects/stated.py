@@ -1,0 +1,45 @@
+"""What an instrument stated to the objects it becomes, in a fixed order: measurements of eyes, curves, drawn pages, the report.
+
+Whatever of a set no other object holds is in the report, which comes last; nothing is dropped in silence. PS3.3 A.34
+(waveforms), A.35.3 (report), A.45.1 (Encapsulated PDF), A.60 (eyes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from gateway.model import ReadingSet
+from gateway.objects import refraction, sr
+from gateway.objects.words import Sink, Words, Written
+from gateway.profile import READINGS, ObjectKind
+
+KINDS = (*(kind for _, kind in refraction.KINDS.values()), READINGS)
+"""Every kind of object that readings become."""
+
+
+def kind_of(modality: str) -> ObjectKind:
+    """Return the kind of object whose Modality this is: `profile.READINGS` for SR."""
+    return next((kind for kind in KINDS if kind.modality == modality), READINGS)
+
+
+def objects_of(readings: ReadingSet) -> Iterator[tuple[ObjectKind, ReadingSet]]:
+    """Yield the objects that a set of readings becomes, each with what it holds of the set."""
+    measured = list(refraction.objects_of(readings.observations))
+    taken = {one.part_of for _, observations in measured for one in observations}
+    for kind, observations in measured:
+        yield kind, structs.replace(readings, observations=observations, traces=())
+    left = tuple(one for one in readings.observations if one.part_of not in taken)
+    if left:
+        yield READINGS, structs.replace(readings, observations=left, traces=())
+
+
+def write(sink: Sink, words: Words, readings: ReadingSet) -> Written:
+    """Write one object of `objects_of`, of the kind that `words` say, Explicit VR Little Endian.
+
+    Raises ClockUntrusted for a date before this software was made, ObjectInvalid when what was stated is not enough for it.
+    """
+    if words.object.modality == READINGS.modality:
+        return sr.write(sink, words, readings.observations)
+    return refraction.write(sink, words, readings.observations)
