@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 T ?= tests
 B ?=
+# These watch the clock: real services, kills, time-outs. They run alone; all others two at a time.
+PACED := tests/crash tests/flow tests/forward tests/service tests/simulators tests/wire
 
 export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba-cache
 
@@ -35,7 +37,14 @@ demo: setup ## the whole box on simulators, panel on loopback; prints where to l
 
 .PHONY: test
 test: setup-test ## every test that needs no special kernel (T=tests/spool for a part)
+ifeq ($(T),tests)
+	@status=0; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(T) $(PACED:%=--ignore=%) || status=$$?; \
+	$(BIN)/python -m pytest $(PACED) || status=$$?; \
+	exit $$status
+else
 	@$(BIN)/python -m pytest $(T)
+endif
 
 .PHONY: rig
 rig: setup-test apt-rig ## the tests that need real kernel drivers, in the QEMU bench (T=video for one group)

@@ -49,7 +49,11 @@ def tmpdir_on_disk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
     """`free_ports(n)`: TCP ports nobody listens on, none given twice; below the range the kernel lends to outgoing connections."""
-    candidates = list(range(20000, 32000))
+    share, shares = (
+        int(os.environ.get(f"PYTEST_XDIST_WORKER{key}", default).removeprefix("gw"))
+        for key, default in (("", "gw0"), ("_COUNT", "1"))
+    )
+    candidates = list(range(20000 + share, 32000, shares))  # side by side, each process has its own
     random.SystemRandom().shuffle(candidates)
     unused = (port for port in candidates if _is_free(port))
     return lambda n: [next(unused) for _ in range(n)]
