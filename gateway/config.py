@@ -131,6 +131,8 @@ class SerialPort(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Name of a file in hw/instruments/ (without .toml)."""
     station: str = ""
     """The grabber whose exam the readings belong to."""
+    is_enabled: bool = True
+    """Whether anybody listens to it: the panel switches a port off, and back on, at the next start of the gateway."""
 
 
 class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -302,6 +304,11 @@ def changes(site: Site) -> Table:
     return tables.difference(msgspec.to_builtins(site), msgspec.to_builtins(Site()))
 
 
+def saved(site: Site) -> Site:
+    """Return the configuration that the next start will find: a running Site with what the panel has saved since."""
+    return _with_saved(site)[0]
+
+
 def write_override(site: Site, name: str, table: Mapping[str, object]) -> Path:
     """Save what the panel set as `<data>/conf.d/NAME.toml`, atomically and durably; it must give a good Site.
 
@@ -314,6 +321,13 @@ def write_override(site: Site, name: str, table: Mapping[str, object]) -> Path:
     tables.save(path.with_suffix(_LAST), table)
     tables.save(path, table)
     return path
+
+
+def remove_override(site: Site, name: str) -> None:
+    """Take back what `write_override` saved under this name, with its last good copy."""
+    path = site.data / "conf.d" / f"{name}.toml"
+    path.with_suffix(_LAST).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def toml(table: Mapping[str, object]) -> str:
@@ -427,6 +441,8 @@ def _sources(site: Site) -> Iterator[Mistake]:
     for kind, devices in (("grabber", site.grabber), ("serial", site.serial)):
         taken: dict[str, str] = {}
         for name, each in devices.items():
+            if isinstance(each, SerialPort) and not each.is_enabled:
+                continue
             if not each.device:
                 yield _bad(kind, name, "device", problem="is empty: name the device")
             elif each.device in taken and not each.device.startswith("simulator:"):
@@ -446,7 +462,7 @@ def _triggers(site: Site) -> Iterator[Mistake]:
             yield _bad("trigger", name, "grabber", problem=f'names no grabber: "{each.grabber}"{meant}')
         if not each.device:
             yield _bad("trigger", name, "device", problem="is empty: name the device")
-        port = next((port for port, line in site.serial.items() if line.device == each.device), "")
+        port = next((port for port, line in site.serial.items() if line.is_enabled and line.device == each.device), "")
         if port:
             yield _bad("trigger", name, "device", problem=f"is the device of serial.{port} too")
         for key in (each.keys or ("",)) if each.kind == "pedal" else (each.line,):

@@ -80,7 +80,7 @@ def services(site: Site) -> list[str]:
     listen = ["listen"] if site.listen.is_enabled else []
     return [
         *(f"acquire@{name}" for name in site.grabber),
-        *(f"serial@{name}" for name in site.serial),
+        *(f"serial@{name}" for name, line in site.serial.items() if line.is_enabled),
         *listen,
         "forward",
         "keeper",

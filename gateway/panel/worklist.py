@@ -89,7 +89,7 @@ def start() -> Response | tuple[str, int]:
 def stations() -> list[str]:
     """Return the places where an exam can take place: the grabbers, and serial lines that belong to none."""
     site = box().site
-    return [*site.grabber, *(name for name, line in site.serial.items() if not line.station)]
+    return [*site.grabber, *(name for name, line in site.serial.items() if line.is_enabled and not line.station)]
 
 
 def station() -> str:

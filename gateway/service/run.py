@@ -30,7 +30,7 @@ LOOK_S: Final = 0.2
 def units(site: Site) -> list[str]:
     """Return the names of a site's services, in the order of their start: recovery first, the panel last."""
     acquire = [f"acquire@{name}" for name in site.grabber]
-    serial = [f"serial@{name}" for name in site.serial]
+    serial = [f"serial@{name}" for name, line in site.serial.items() if line.is_enabled]
     listen = ["listen"] if site.listen.is_enabled else []
     return ["keeper", "forward", *listen, *acquire, *serial, "panel"]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway import config, tables
 from gateway.config import Site
 from gateway.errors import ConfigBadValue, ConfigError, ConfigUnknownKey, ConfigUnreadable
+from gateway.service.run import units
 
 GOOD = """
 [station]
@@ -191,6 +192,25 @@ def test_what_is_saved_counts_at_the_next_load_and_is_whole_or_not_there(box, tm
     assert config.load(file).grabber["ROOM-1"].profile == "ultrasound-analogue"
     assert config.load(file).grabber["ROOM-1"].device == "/dev/video0"
     assert not list(path.parent.glob(".*"))
+
+
+def test_what_was_saved_is_seen_before_the_next_load_and_can_be_taken_back(box):
+    site = config.load(box())
+    line = {"device": "/dev/gateway/serial-ttyS0", "instrument": "nidek-lm"}
+    config.write_override(site, "panel-serial-LENS", {"serial": {"LENS": line}})
+    assert config.saved(site).serial["LENS"].device == "/dev/gateway/serial-ttyS0"
+    config.remove_override(site, "panel-serial-LENS")
+    assert "LENS" not in config.saved(site).serial
+
+
+def test_a_port_that_is_switched_off_has_no_service_and_its_device_is_free(box):
+    site = config.load(box())
+    line = {"device": "/dev/gateway/serial-ttyS0", "instrument": "nidek-lm"}
+    config.write_override(site, "a", {"serial": {"OLD": line | {"is_enabled": False}}})
+    config.write_override(config.saved(site), "b", {"serial": {"NEW": line}})
+    services = units(config.saved(site))
+    assert "serial@NEW" in services
+    assert "serial@OLD" not in services
 
 
 def test_what_would_not_give_a_good_site_is_not_saved(box, tmp_path):
