@@ -170,6 +170,8 @@ class SerialSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bits between two characters."""
     handshake: Literal["none", "rts/cts", "dtr/dsr", "xon/xoff"] = "none"
     """How one end stops the other."""
+    duplex: Literal["full", "half"] = "full"
+    """half: the instrument cannot listen while it sends, so nothing is sent to it before a pause of its own."""
 
 
 class Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
