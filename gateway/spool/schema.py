@@ -45,12 +45,54 @@ def m003_mistake(db: Any) -> None:
     _execute(db, _MISTAKE)
 
 
+@SPOOL()
+def m004_serial(db: Any) -> None:
+    """Make room for readings that wait for a person, for how far each port's journal was read, and for what it said."""
+    _execute(db, _SERIAL)
+
+
 def _execute(db: Any, statements: str) -> None:
     for statement in filter(str.strip, statements.split(";")):
         db.execute(statement)
 
 
-_NAMES = ("m001_first", "m002_correction", "m003_mistake")
+_NAMES = ("m001_first", "m002_correction", "m003_mistake", "m004_serial")
+
+_SERIAL = """
+CREATE TABLE inbox (
+    entry_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    port TEXT NOT NULL,
+    instrument TEXT NOT NULL,
+    received_at TEXT NOT NULL,
+    received_boot TEXT NOT NULL,
+    readings TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'WAITING',
+    exam_id TEXT,
+    "by" TEXT NOT NULL DEFAULT '',
+    problem TEXT NOT NULL DEFAULT '',
+    settled_at TEXT
+) STRICT;
+CREATE INDEX inbox_open ON inbox (entry_id) WHERE state IN ('WAITING', 'ASSIGNED');
+CREATE INDEX inbox_assigned ON inbox (port, entry_id) WHERE state = 'ASSIGNED';
+CREATE INDEX inbox_settled ON inbox (settled_at) WHERE state IN ('KEPT', 'DISCARDED');
+CREATE TABLE heard (
+    port TEXT PRIMARY KEY,
+    file TEXT NOT NULL,
+    offset INTEGER NOT NULL,
+    sets INTEGER NOT NULL,
+    boot_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE printed (
+    port TEXT NOT NULL,
+    content TEXT NOT NULL,
+    exam_id TEXT NOT NULL,
+    capture INTEGER NOT NULL,
+    received_at TEXT NOT NULL,
+    PRIMARY KEY (port, content, exam_id, capture)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX printed_old ON printed (received_at)
+"""
 
 _MISTAKE = """
 CREATE TABLE mistake (

@@ -16,7 +16,9 @@ from gateway.spool.captures import Captures
 from gateway.spool.deliveries import Deliveries
 from gateway.spool.exams import Exams
 from gateway.spool.framelog import FrameLog, FrameLogHeader
+from gateway.spool.heard import Heard
 from gateway.spool.history import History, Troubles
+from gateway.spool.inbox import Inbox
 from gateway.spool.instances import Instances, thumbnail
 from gateway.spool.quota import Quota
 from gateway.spool.requests import Requests
@@ -41,6 +43,8 @@ class Spool:
         self.blobs = Blobs(store.data, quota, self._is_owned, self._drop_unowned)
         self.instances = Instances(store, quota, self.blobs, self.deliveries, self.history, self.troubles)
         self.requests = Requests(store, quota)
+        self.inbox = Inbox(store, quota, self.history)
+        self.heard = Heard(store)
         self.worklist = Worklist(store)
         self.accounts = Accounts(store, self.history)
 

@@ -1,4 +1,4 @@
-from gateway.model import Signal, StationStatus, WholePicture
+from gateway.model import Detection, InstrumentStatus, Signal, StationStatus, WholePicture
 from gateway.spool import live
 
 STATUS = StationStatus(station="us", signal=Signal.STREAMING, boot_id="b", updated_ns=7, picture="PAL")
@@ -42,3 +42,28 @@ def test_a_stations_name_stays_in_its_folder(tmp_path):
     live.write_preview(tmp_path / "run", "../../x", b"picture")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "run" / "preview" / "_.._x.jpg"]
     assert live.read_preview(tmp_path / "run", "../../x")[0] == b"picture"
+
+
+def test_what_a_port_says_is_read_and_replaced(tmp_path):
+    status = InstrumentStatus(port="NT", instrument="Tonometer", boot_id="b", updated_ns=7, is_open=True)
+    assert live.read_instrument(tmp_path, "NT") is None
+    live.write_instrument(tmp_path, status)
+    assert live.read_instrument(tmp_path, "NT") == status
+    live.want(tmp_path, "NT", live.INSTRUMENT)
+    assert live.is_wanted(tmp_path, "NT", live.INSTRUMENT)
+    assert not live.is_wanted(tmp_path, "NT")
+
+
+def test_a_detection_is_taken_up_once_and_forgets_what_the_last_one_found(tmp_path):
+    assert not live.take_detection(tmp_path, "NT")
+    live.write_detection(tmp_path, Detection(port="NT", is_over=True, received_bytes=9))
+    assert live.read_detection(tmp_path, "NT").received_bytes == 9
+    live.ask_detection(tmp_path, "NT")
+    assert live.read_detection(tmp_path, "NT") is None
+    assert [live.take_detection(tmp_path, "NT") for _ in range(2)] == [True, False]
+
+
+def test_the_serial_devices_of_the_box_are_published(tmp_path):
+    assert live.read_lines(tmp_path) == ()
+    live.write_lines(tmp_path, ["/dev/serial/by-path/a", "/dev/serial/by-path/b"])
+    assert live.read_lines(tmp_path) == ("/dev/serial/by-path/a", "/dev/serial/by-path/b")
