@@ -1,4 +1,4 @@
-"""What the readings of an eye mean, as codes: the words that dialects state and objects understand.
+"""What readings mean, as codes: the words that dialects state and objects understand.
 
 Where a published scheme has no code known to us, the keyword of the DICOM attribute is the code, in the private scheme
 99GATEWAY (PS3.16 8.2: private designators begin with 99). DCM and SCT as in PS3.16 TID 2020 to 2024 and annex D; units in UCUM.
@@ -44,3 +44,21 @@ MILLIMETRE: Final = Code("mm", "UCUM", "mm")
 MMHG: Final = Code("mm[Hg]", "UCUM", "mmHg")
 KILOPASCAL: Final = Code("kPa", "UCUM", "kPa")
 NO_UNITS: Final = Code("1", "UCUM", "no units")
+
+LEADS: Final = (
+    Code("2:1", "MDC", "Lead I"),
+    Code("2:2", "MDC", "Lead II"),
+    Code("2:61", "MDC", "Lead III"),
+    Code("2:62", "MDC", "aVR, augmented voltage, right"),
+    Code("2:63", "MDC", "aVL, augmented voltage, left"),
+    Code("2:64", "MDC", "aVF, augmented voltage, foot"),
+    Code("2:3", "MDC", "Lead V1"),
+    Code("2:4", "MDC", "Lead V2"),
+    Code("2:5", "MDC", "Lead V3"),
+    Code("2:6", "MDC", "Lead V4"),
+    Code("2:7", "MDC", "Lead V5"),
+    Code("2:8", "MDC", "Lead V6"),
+)
+"""The twelve leads of an electrocardiogram, in the order of a page (PS3.16 CID 3001)."""
+MILLIVOLT: Final = Code("mV", "UCUM", "mV")
+MICROVOLT: Final = Code("uV", "UCUM", "µV")
