@@ -78,6 +78,11 @@ class Inbox:
         )
         return [_entry(row) for row in rows]
 
+    def count(self) -> int:
+        """Return how many wait for a person."""
+        row = self._store.row("SELECT count(*) AS number FROM inbox WHERE state = 'WAITING'")
+        return int(row["number"]) if row else 0
+
     def recent(self, limit: int) -> list[InboxEntry]:
         """Return what was decided and done, latest first."""
         rows = self._store.rows(

@@ -185,3 +185,14 @@ def test_a_set_of_another_boot_is_timed_by_the_clock_alone(spool):
     here, there = spool.inbox.add("NT", "T", readings(clock)), spool.inbox.add("NT", "T", said, received_at=at)
     assert there.received_at == at
     assert (spool.inbox.boot_of(here.entry_id), spool.inbox.boot_of(there.entry_id)) == (clock.boot_id(), "")
+
+
+def test_only_what_waits_for_a_person_is_counted(spool, clock, exam):
+    first, second, third = (spool.inbox.add("NT", "T", readings(clock, value)).entry_id for value in "123")
+    spool.inbox.assign(second, exam, "Kofi")
+    spool.inbox.discard(third, "Kofi")
+    assert spool.inbox.count() == 1
+    spool.inbox.refuse(second, exam, "the disk is full")
+    assert spool.inbox.count() == 2
+    spool.inbox.discard(first, "Kofi")
+    assert spool.inbox.count() == 1
