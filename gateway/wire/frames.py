@@ -19,6 +19,7 @@ from gateway.wire.records import MAX_MESSAGE_BYTES, NEED_DATA, Fault, Need, Reco
 STX, ETX, EOT, ENQ, ACK, NAK, ETB, ESC, SOH, CR, LF = (
     *(0x02, 0x03, 0x04, 0x05, 0x06, 0x15, 0x17, 0x1B, 0x01, 0x0D, 0x0A),
 )
+DC1, DC3 = 0x11, 0x13
 
 
 class ChecksumFrames:
@@ -231,45 +232,45 @@ class EscapedFrames:
 
 
 class MedibusFrames:
-    """Separates what a MEDIBUS device sends: commands and replies as records, real-time bytes (80h and above) apart.
+    """Separates what a MEDIBUS device sends: commands and replies, and the real-time bytes (80h and above) that may stand anywhere.
 
     A command may stand inside a reply: the reply goes on after it. A record is `ESC` or `SOH`, the command byte and its data,
-    without the checksum.
+    without the checksum; or up to eight sync cycles, each a sync byte (D0h to DFh) and the real-time bytes after it.
     """
 
     def __init__(self, *, limit_bytes: int = MAX_MESSAGE_BYTES) -> None:
-        """Keep at most `limit_bytes` of an unfinished record, and of real-time bytes that nobody takes."""
+        """Keep at most `limit_bytes` of an unfinished record."""
         self._limit = limit_bytes
         self._open: list[bytearray] = []
         self._ready: deque[Record] = deque()
-        self._real_time = bytearray()
+        self._cycles = bytearray()
+        self._count = 0
+        """How many cycles are in `_cycles`."""
+        self._cycle = bytearray()
+        """The one that goes on; empty until the first sync byte."""
 
     def receive_data(self, data: bytes) -> None:
-        """Take what arrived."""
+        """Take what arrived. The bytes of software handshaking (DC1, DC3) are no part of anything."""
         for byte in data:
             if byte >= _REAL_TIME:
-                self._real_time.append(byte)
+                self._add_real_time(byte)
             elif byte in {ESC, SOH}:
                 self._begin(byte)
-            elif self._open:
+            elif self._open and byte not in {DC1, DC3}:
                 self._add(byte)
-        del self._real_time[: -self._limit]
 
     def next_record(self) -> Record | Need:
-        """Return the next command or reply, or NEED_DATA."""
+        """Return the next command, reply or run of cycles, or NEED_DATA."""
         return self._ready.popleft() if self._ready else NEED_DATA
 
     def flush(self) -> Record | Need:
-        """Return what is pending as a record that was cut off."""
-        if not self._ready and self._open:
-            self._ready.append(Record(bytes(self._open.pop()), Fault.CUT))
+        """Return what is pending: a run of cycles, or a record that was cut off."""
+        if not self._ready:
+            self._end_cycle()
+            self._end_cycles()
+            if self._open:
+                self._ready.append(Record(bytes(self._open.pop()), Fault.CUT))
         return self.next_record()
-
-    def real_time(self) -> bytes:
-        """Return the real-time bytes since the last call, once."""
-        found = bytes(self._real_time)
-        self._real_time.clear()
-        return found
 
     def _begin(self, byte: int) -> None:
         """A command inside a reply is nested; any other beginning cuts off what is open."""
@@ -290,6 +291,32 @@ class MedibusFrames:
         is_right = len(record) > _SHORTEST_MEDIBUS and record[-2:] == sum8(sum(record[:-2]))
         content = record[:-2] if is_right else record
         self._ready.append(Record(content, Fault.NONE if is_right else Fault.CHECKSUM, is_checked=is_right))
+
+    def _add_real_time(self, byte: int) -> None:
+        """What comes before the first sync byte is noise; so is what follows a cycle that is too long to be one."""
+        if byte & 0xF0 == _SYNC:
+            self._end_cycle()
+            if self._count == _CYCLES:
+                self._end_cycles()
+        elif not self._cycle:
+            return
+        self._cycle.append(byte)
+        if len(self._cycle) > _LONGEST_CYCLE:
+            self._end_cycles()
+            self._ready.append(Record(bytes(self._cycle), Fault.OVERLONG))
+            self._cycle.clear()
+
+    def _end_cycle(self) -> None:
+        if self._cycle:
+            self._cycles += self._cycle
+            self._cycle.clear()
+            self._count += 1
+
+    def _end_cycles(self) -> None:
+        if self._cycles:
+            self._ready.append(Record(bytes(self._cycles)))
+            self._cycles.clear()
+            self._count = 0
 
 
 def sum8(total: int) -> bytes:
@@ -312,6 +339,11 @@ _LONGEST_FRAME: Final = 247
 _SHORTEST_BODY: Final = 2
 _SHORTEST_MEDIBUS: Final = 3
 _REAL_TIME: Final = 0x80
+_SYNC: Final = 0xD0
+_CYCLES: Final = 8
+"""Of real time, in one record: an eighth of a second at 62.5 Hz."""
+_LONGEST_CYCLE: Final = 64
+"""A sync byte, twelve values of two bytes each, and as many bytes again for its commands."""
 _ESCAPE: Final = 0x7D
 
 

@@ -184,13 +184,25 @@ def test_a_command_inside_a_reply_is_read_and_the_reply_goes_on() -> None:
     assert found == [Record(ICC[:2], is_checked=True), Record(reply, is_checked=True)]
 
 
-def test_real_time_bytes_are_kept_apart_wherever_they_stand() -> None:
-    framing = MedibusFrames()
-    assert records_of(framing, [b"\xd1\x81" + ICC[:2] + b"\xbf" + ICC[2:] + b"\xc6"]) == [
-        Record(ICC[:2], is_checked=True)
-    ]
-    assert framing.real_time() == b"\xd1\x81\xbf\xc6"
-    assert framing.real_time() == b""
+def test_real_time_bytes_are_a_record_of_their_own_wherever_they_stand() -> None:
+    found = records_of(MedibusFrames(), [b"\x85\xd1\x81" + ICC[:2] + b"\xbf" + ICC[2:] + b"\xc6\xc0\xd2\x80"])
+    assert found == [Record(ICC[:2], is_checked=True), Record(b"\xd1\x81\xbf\xc6\xc0\xd2\x80")]
+
+
+def test_eight_cycles_of_real_time_are_one_record() -> None:
+    cycles = [b"\xd1" + bytes([0x80 + number, 0x81]) for number in range(17)]
+    found = records_of(MedibusFrames(), [b"".join(cycles)])
+    assert [record.data for record in found] == [b"".join(cycles[at : at + 8]) for at in (0, 8, 16)]
+
+
+def test_a_cycle_without_an_end_is_given_up_and_the_next_is_whole() -> None:
+    found = records_of(MedibusFrames(), [b"\xd1\x81\x82\xd1" + b"\xbf" * 200 + b"\xd1\x83\x84"])
+    assert [record.fault for record in found] == [Fault.NONE, Fault.OVERLONG, Fault.NONE]
+    assert (found[0].data, found[2].data) == (b"\xd1\x81\x82", b"\xd1\x83\x84")
+
+
+def test_software_handshaking_is_no_part_of_a_reply() -> None:
+    assert records_of(MedibusFrames(), [ICC[:2] + b"\x13\x11" + ICC[2:]]) == [Record(ICC[:2], is_checked=True)]
 
 
 # ---- checks ----
