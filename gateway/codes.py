@@ -36,6 +36,13 @@ HABITUAL_ACUITY: Final = Code("111686", "DCM", "Habitual Visual Acuity")
 AUTOREFRACTION_ACUITY: Final = Code("111685", "DCM", "Autorefraction Visual Acuity")
 PRESCRIPTION_ACUITY: Final = Code("111687", "DCM", "Prescription Visual Acuity")
 UNCORRECTED_ACUITY: Final = Code("420050001", "SCT", "Uncorrected Visual Acuity")
+ACUITIES: Final = frozenset({HABITUAL_ACUITY, AUTOREFRACTION_ACUITY, PRESCRIPTION_ACUITY, UNCORRECTED_ACUITY})
+"""Kinds of visual acuity (PS3.16 CID 4216)."""
+OPTOTYPE: Final = Code("Optotype", "99GATEWAY", "Optotype")
+OPTOTYPE_DEFINITION: Final = Code("OptotypeDetailedDefinition", "99GATEWAY", "Definition of the optotype")
+OPTOTYPE_PRESENTATION: Final = Code("OptotypePresentation", "99GATEWAY", "Optotypes shown at a time")
+CHART_BACKGROUND: Final = Code("BackgroundColor", "99GATEWAY", "Background of the chart")
+VIEWING_DISTANCE: Final = Code("ViewingDistanceType", "99GATEWAY", "Viewing distance")
 
 DIOPTRE: Final = Code("[diop]", "UCUM", "dioptre")
 PRISM_DIOPTRE: Final = Code("[p'diop]", "UCUM", "prism dioptre")

@@ -342,6 +342,8 @@ class MeasurementKind(StrEnum):
     SUBJECTIVE = "subjective refraction"
     FINAL = "final prescription"
     """A subjective refraction too: the one that was decided on."""
+    ACUITY = "visual acuity"
+    """With a chart that is known: each kind of acuity has an object of its own."""
 
 
 class Observation(Struct, frozen=True, kw_only=True):

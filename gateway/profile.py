@@ -193,6 +193,21 @@ class Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The greatest. A value outside is kept, marked and shown."""
 
 
+class Chart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[chart]: what an eye chart shows while visual acuity is tested. No refractor says so; the standard wants it (PS3.3 C.8.25.12)."""
+
+    optotype: Literal["LETTERS", "NUMBERS", "PICTURES", "TUMBLING E", "LANDOLT C"]
+    """What is to be recognised."""
+    definition: str = ""
+    """Which letters, numbers or pictures: the name of the chart."""
+    presentation: Literal["SINGLE", "MULTIPLE"] = "MULTIPLE"
+    """One at a time, or several."""
+    background: Literal["WHITE", "RED", "GREEN"] = "WHITE"
+    """Its colour."""
+    viewing_distance: Literal["DISTANCE", "NEAR", "INTERMEDIATE", "OTHER"] = "DISTANCE"
+    """How far away it stands."""
+
+
 class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """hw/instruments/NAME.toml"""
 
@@ -232,6 +247,8 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Of nidek: the code of the command that answers an instrument that asks to send ("CLM"); empty: it sends unasked."""
     reprint_minutes: int = 0
     """The same message once more within so many minutes, in the same exam, is a reprint and makes no second object; 0: it is not."""
+    chart: Chart | None = None
+    """Of nidek: the chart that its acuities are tested with. Without it they are in the report only."""
 
 
 class Wire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -514,6 +531,12 @@ def _of_nidek(found: InstrumentProfile) -> Iterator[str]:
         yield f'clear_to_send is a C and two letters, as in "CLM", and not "{found.clear_to_send}"'
     if found.reprint_minutes < 0:
         yield "reprint_minutes is 0 or more"
+    if (
+        found.chart
+        and found.chart.optotype in {"LETTERS", "NUMBERS", "PICTURES"}
+        and not found.chart.definition.strip()
+    ):
+        yield f"chart.definition must say which {found.chart.optotype.lower()} are shown"
 
 
 def _of_reading(reading: Reading) -> Iterator[str]:

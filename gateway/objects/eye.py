@@ -2,7 +2,7 @@
 
 A value is written as it was stated; an eye without a sphere, or a cornea without both meridians, has no item, and a note
 says what was stated of it. Of a cornea the standard asks both radius and power: the one that was not stated is computed with
-the keratometric index 1.3375, and a note says so. PS3.3 C.8.25.7 (General Ophthalmic Refractive Measurements) and the modules of A.60.1 to A.60.4.
+the keratometric index 1.3375, and a note says so. PS3.3 C.8.25.7 (General Ophthalmic Refractive Measurements) and the modules of A.60.1 to A.60.5.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway import codes
 from gateway.model import Code, MeasurementKind, Observation
 from gateway.objects import modules
 from gateway.objects import words as words_
-from gateway.objects.attributes import dataset
+from gateway.objects.attributes import code, dataset
 from gateway.objects.words import Words
 
 INDEX = Decimal("337.5")
@@ -140,10 +140,37 @@ def subjective_refraction_measurements(_words: Words, readings: Readings) -> Dat
     )
 
 
+def visual_acuity_measurements_series(_words: Words) -> Dataset:
+    """C.8.25.5."""
+    return dataset(Modality="VA")
+
+
+def visual_acuity_measurements(_words: Words, readings: Readings) -> Dataset:
+    """C.8.25.12: of one kind of acuity, with the chart that it was tested with.
+
+    The refraction that corrected it is an object of the same capture; it is not referred to, as none may be there.
+    """
+    chart = Eye(readings, "")
+    return dataset(
+        ViewingDistanceType=chart.text(codes.VIEWING_DISTANCE),
+        VisualAcuityTypeCodeSequence=[code(one.concept) for one in readings if one.concept in codes.ACUITIES][:1],
+        BackgroundColor=chart.text(codes.CHART_BACKGROUND),
+        Optotype=chart.text(codes.OPTOTYPE),
+        OptotypeDetailedDefinition=chart.text(codes.OPTOTYPE_DEFINITION) or None,
+        OptotypePresentation=chart.text(codes.OPTOTYPE_PRESENTATION),
+        VisualAcuityRightEyeSequence=_item(readings, "R", _acuity),
+        VisualAcuityLeftEyeSequence=_item(readings, "L", _acuity),
+        VisualAcuityBothEyesOpenSequence=_item(readings, "B", _acuity),
+        ReferencedRefractiveMeasurementsSequence=[],
+    )
+
+
 def notes(readings: Readings) -> Iterator[str]:
     """Yield, as sentences, what the attributes do not say: doubts, what was computed, and what has no attribute."""
     attributes = {side: _attributes(readings, side) for side in _SIDES}
     for one in readings:
+        if one.concept in _CHART:
+            continue
         what = f"{_SIDES[one.laterality]}{one.concept.meaning}"
         yield from (f"{what}, {one.value}: {doubt}." for doubt in one.doubts)
         if one.concept not in _HELD:
@@ -162,7 +189,7 @@ def notes(readings: Readings) -> Iterator[str]:
 
 def has_any(readings: Readings) -> bool:
     """Say whether these values, all of one measurement, are enough for an item of at least one eye."""
-    return any(_content(readings, side) is not None for side in ("R", "L", ""))
+    return any(_content(readings, side) is not None for side in ("R", "L", "B", ""))
 
 
 _SIDES = {"R": "Right: ", "L": "Left: ", "B": "Both: ", "": ""}
@@ -184,9 +211,20 @@ _HELD = MappingProxyType(
         codes.POWER_1: "KeratometricPower",
         codes.POWER_2: "KeratometricPower",
         codes.MERIDIAN_1: "KeratometricAxis",
+        **dict.fromkeys(codes.ACUITIES, "DecimalVisualAcuity"),
     }
 )
 """Concepts that have an attribute. VertexDistance (0022,000F) has one too, younger than dciodvfy, which calls it an error: a note says it."""
+_CHART = frozenset(
+    {
+        codes.OPTOTYPE,
+        codes.OPTOTYPE_DEFINITION,
+        codes.OPTOTYPE_PRESENTATION,
+        codes.CHART_BACKGROUND,
+        codes.VIEWING_DISTANCE,
+    }
+)
+"""What an acuity was tested with: attributes of their own, of neither eye."""
 _AMOUNT = MappingProxyType(
     {
         codes.AXIS: codes.CYLINDER,
@@ -205,7 +243,7 @@ def _is_none(one: Observation, readings: Readings) -> bool:
 def _attributes(readings: Readings, side: str) -> frozenset[str]:
     """Return which attributes the item of a side has: none where too little was stated for an item."""
     kind = readings[0].part_of if readings else None
-    if side == "B":
+    if side == "B" and kind is not MeasurementKind.ACUITY:
         has_distances = kind in {MeasurementKind.AUTOREFRACTION, MeasurementKind.SUBJECTIVE, MeasurementKind.FINAL}
         item: Dataset | None = dataset(**_distances(readings)) if has_distances else None
     else:
@@ -214,9 +252,10 @@ def _attributes(readings: Readings, side: str) -> frozenset[str]:
 
 
 def _content(readings: Readings, side: str) -> Dataset | None:
-    """Return what an item of a side holds; of neither side there is only a lens."""
+    """Return what an item of a side holds; of neither side there is only a lens, of both eyes open only acuity."""
     kind = readings[0].part_of if readings else None
-    content = _CONTENT.get(kind) if side or kind is MeasurementKind.LENSOMETRY else None
+    has_side = {"": kind is MeasurementKind.LENSOMETRY, "B": kind is MeasurementKind.ACUITY}.get(side, True)
+    content = _CONTENT.get(kind) if has_side else None
     return None if content is None else content(Eye(readings, side))
 
 
@@ -327,6 +366,11 @@ def _curve(meridian: tuple[Decimal, Decimal], axis: float) -> Dataset:
     return dataset(RadiusOfCurvature=float(radius), KeratometricPower=float(power), KeratometricAxis=axis)
 
 
+def _acuity(eye: Eye) -> Dataset | None:
+    found = next((value for concept in codes.ACUITIES if (value := eye.number(concept)) is not None), None)
+    return None if found is None else dataset(DecimalVisualAcuity=float(found))
+
+
 def _float(found: Decimal | None) -> float | None:
     return None if found is None else float(found)
 
@@ -338,6 +382,7 @@ _CONTENT: Mapping[MeasurementKind | None, Callable[[Eye], Dataset | None]] = Map
         MeasurementKind.KERATOMETRY: _cornea,
         MeasurementKind.SUBJECTIVE: _lens,
         MeasurementKind.FINAL: _lens,
+        MeasurementKind.ACUITY: _acuity,
     }
 )
 """What one item of each measurement is made of."""

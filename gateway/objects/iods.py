@@ -144,6 +144,12 @@ SUBJECTIVE_REFRACTION = Iod(
     of_words=(*_EYE, eye.subjective_refraction_measurements_series),
     of_readings=(eye.general_ophthalmic_refractive_measurements, eye.subjective_refraction_measurements),
 )
+VISUAL_ACUITY = Iod(
+    name="Visual Acuity Measurements",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.78.5",
+    of_words=(*_EYE, eye.visual_acuity_measurements_series),
+    of_readings=(eye.general_ophthalmic_refractive_measurements, eye.visual_acuity_measurements),
+)
 
 STILLS = MappingProxyType(
     {
@@ -180,6 +186,7 @@ ALL = (
     AUTOREFRACTION,
     KERATOMETRY,
     SUBJECTIVE_REFRACTION,
+    VISUAL_ACUITY,
 )
 
 

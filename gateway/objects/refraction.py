@@ -1,6 +1,7 @@
 """Observations of an eye or of spectacles to the measurement objects of PS3.3 A.60: one for each thing that was measured.
 
-`objects_of` says which: each measurement with at least one whole eye is an object of its own. PS3.3 A.60.1 Lensometry, A.60.2 Autorefraction, A.60.3 Keratometry, A.60.4 Subjective Refraction.
+`objects_of` says which: each measurement with at least one whole eye is an object of its own. PS3.3 A.60.1 Lensometry, A.60.2 Autorefraction, A.60.3 Keratometry, A.60.4 Subjective Refraction, A.60.5 Visual
+Acuity.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 from msgspec import structs
 from pydicom.dataset import Dataset
 
+from gateway import codes
 from gateway.errors import ObjectInvalid
 from gateway.model import MeasurementKind, Observation
 from gateway.objects import encode, eye, iods, modules
@@ -35,6 +37,7 @@ KINDS: Final = MappingProxyType(
             iods.SUBJECTIVE_REFRACTION,
             ObjectKind(modality="SRF", series_description="Subjective refraction"),
         ),
+        MeasurementKind.ACUITY: (iods.VISUAL_ACUITY, ObjectKind(modality="VA", series_description="Visual acuity")),
     }
 )
 """The IOD of each measurement, and what its series is called."""
@@ -44,8 +47,19 @@ def objects_of(observations: Sequence[Observation]) -> Iterator[tuple[ObjectKind
     """Yield the measurement objects that readings become, each with all values of its measurement."""
     for measured, (_, kind) in KINDS.items():
         mine = tuple(one for one in observations if one.part_of is measured)
-        if mine and eye.has_any(mine):
-            yield kind, mine
+        groups = list(_groups(mine))
+        if groups and all(eye.has_any(each) for each in groups):
+            yield from ((kind, each) for each in groups)
+
+
+def _groups(observations: Sequence[Observation]) -> Iterator[tuple[Observation, ...]]:
+    """The values of one measurement, as one object; of visual acuity, one for each kind, each with the chart."""
+    acuities = dict.fromkeys(one.concept for one in observations if one.concept in codes.ACUITIES)
+    if not observations or observations[0].part_of is not MeasurementKind.ACUITY:
+        yield from filter(None, (tuple(observations),))
+        return
+    for acuity in acuities:
+        yield tuple(one for one in observations if one.concept == acuity or one.concept not in acuities)
 
 
 def write(sink: Sink, words: Words, observations: Sequence[Observation]) -> Written:

@@ -192,7 +192,7 @@ _SCANT = PerformedStep(
     boot_id="boot",
 )
 _READINGS = (Observation(concept=_CODE, value="1", unit=Code("1", "UCUM", "no units")),)
-_EYES = tuple(
+_EYE_VALUES = tuple(
     Observation(concept=concept, value=value, unit=codes.DIOPTRE, laterality=side)
     for side in ("R", "L", "")
     for concept, value in (
@@ -208,11 +208,23 @@ _EYES = tuple(
         (codes.RADIUS_2, "7.53"),
         (codes.MERIDIAN_1, "175"),
         (codes.VERTEX_DISTANCE, "12.00"),
+        (codes.PRESCRIPTION_ACUITY, "1.0"),
     )
 ) + tuple(
     Observation(concept=concept, value="64.0", unit=codes.MILLIMETRE, laterality="B")
     for concept in (codes.DISTANCE_PD, codes.NEAR_PD)
 )
+_CHART = tuple(
+    Observation(concept=concept, value=value)
+    for concept, value in (
+        (codes.OPTOTYPE, "LETTERS"),
+        (codes.OPTOTYPE_DEFINITION, "Sloan letters"),
+        (codes.OPTOTYPE_PRESENTATION, "MULTIPLE"),
+        (codes.CHART_BACKGROUND, "WHITE"),
+        (codes.VIEWING_DISTANCE, "DISTANCE"),
+    )
+)
+_EYES = (*_EYE_VALUES, *_CHART)
 _UNSIDED = tuple(one for one in _EYES if not one.laterality)
 _REJECTED = (
     Instance(

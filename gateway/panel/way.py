@@ -303,6 +303,8 @@ def _title(instance: Instance) -> str:
             return gettext("Keratometry %(number)d", number=number)
         case "srf":
             return gettext("Subjective refraction %(number)d", number=number)
+        case "va":
+            return gettext("Visual acuity %(number)d", number=number)
         case _:
             return gettext("Object %(number)d", number=number)
 

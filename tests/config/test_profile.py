@@ -386,3 +386,11 @@ def test_a_table_that_would_be_no_profile_is_refused_before_it_is_written():
         profile.modality_from("mine", table | {"chain": {"crop": [0, 0, 4000, 10]}})
     with pytest.raises(ProfileError, match="no good name"):
         profile.modality_from("../mine", table)
+
+
+def test_a_chart_of_letters_says_which():
+    table = {"title": "N", "sources": ["test"], "kind": "nidek", "chart": {"optotype": "LETTERS"}}
+    with pytest.raises(ProfileError, match="which letters are shown"):
+        profile._made(table, "n", profile.InstrumentProfile, "")
+    table["chart"]["definition"] = "Sloan letters"
+    assert profile._made(table, "n", profile.InstrumentProfile, "").chart.presentation == "MULTIPLE"

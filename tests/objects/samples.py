@@ -234,6 +234,19 @@ EYES = {
         if one.laterality == "R"
     ),
     "final-prescription": eyes(MeasurementKind.FINAL, *SCA, (codes.ADD, "2.00", "2.25"), *PRISM),
+    "visual-acuity": (
+        *eyes(MeasurementKind.ACUITY, (codes.PRESCRIPTION_ACUITY, "1.0", "0.8")),
+        *(
+            Observation(concept=concept, value=value, part_of=MeasurementKind.ACUITY)
+            for concept, value in (
+                (codes.OPTOTYPE, "LETTERS"),
+                (codes.OPTOTYPE_DEFINITION, "Sloan letters"),
+                (codes.OPTOTYPE_PRESENTATION, "MULTIPLE"),
+                (codes.CHART_BACKGROUND, "WHITE"),
+                (codes.VIEWING_DISTANCE, "DISTANCE"),
+            )
+        ),
+    ),
 }
 
 

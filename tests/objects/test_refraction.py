@@ -186,3 +186,37 @@ def test_any_observations_become_objects_or_a_named_error_and_none_is_lost(found
                 samples.measured(values)
             except ObjectInvalid:
                 continue
+
+
+def test_an_acuity_is_an_object_of_its_own_with_the_chart_it_was_tested_with(read):
+    habitual = tuple(
+        replace(one, concept=codes.HABITUAL_ACUITY) if one.concept == codes.PRESCRIPTION_ACUITY else one
+        for one in samples.EYES["visual-acuity"]
+    )
+    both = tuple(one for one in samples.EYES["visual-acuity"] if one.laterality) + habitual
+    found = objects_of(both)
+    assert [kind.modality for kind, _ in found] == ["VA", "VA"]
+    prescribed, worn = (made(read, observations) for _, observations in found)
+    assert prescribed.VisualAcuityTypeCodeSequence[0].CodeValue == "111687"
+    assert worn.VisualAcuityTypeCodeSequence[0].CodeValue == "111686"
+    assert prescribed.VisualAcuityRightEyeSequence[0].DecimalVisualAcuity == 1.0
+    assert prescribed.VisualAcuityLeftEyeSequence[0].DecimalVisualAcuity == 0.8
+    assert (prescribed.Optotype, prescribed.OptotypeDetailedDefinition, prescribed.OptotypePresentation) == (
+        "LETTERS",
+        "Sloan letters",
+        "MULTIPLE",
+    )
+    assert (prescribed.BackgroundColor, prescribed.ViewingDistanceType) == ("WHITE", "DISTANCE")
+    assert "ImageComments" not in prescribed
+
+
+def test_the_acuity_of_both_eyes_open_has_an_item_of_its_own(read):
+    one = replace(samples.EYES["visual-acuity"][0], laterality="B", value="1.25")
+    ds = made(read, (one, *(each for each in samples.EYES["visual-acuity"] if not each.laterality)))
+    assert ds.VisualAcuityBothEyesOpenSequence[0].DecimalVisualAcuity == 1.25
+    assert "VisualAcuityRightEyeSequence" not in ds
+
+
+def test_without_a_chart_an_acuity_goes_into_the_report():
+    told = tuple(replace(one, part_of=None) for one in samples.EYES["visual-acuity"] if one.laterality)
+    assert objects_of(told) == [(READINGS, told)]

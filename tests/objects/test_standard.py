@@ -82,6 +82,7 @@ def test_the_sop_classes_are_those_of_the_standard():
         "autorefraction-measurements",
         "keratometry-measurements",
         "subjective-refraction-measurements",
+        "visual-acuity-measurements",
     ]
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from gateway import codes
 from gateway.errors import UnreadableRecord
 from gateway.model import MeasurementKind, Observation, ReadingSet
-from gateway.profile import InstrumentProfile
+from gateway.profile import Chart, InstrumentProfile
 from gateway.simulators import nidek
 from gateway.source.serial import Instrument
 
 SECOND = 1_000_000_000
-LENS, AUTO, CORNEA, SUBJECTIVE, FINAL = MeasurementKind
+LENS, AUTO, CORNEA, SUBJECTIVE, FINAL, ACUITY = MeasurementKind
 
 
 def profile(**changes: object) -> InstrumentProfile:
@@ -255,3 +255,19 @@ alphabet = st.sampled_from([*"RLB+-. 0123456789AVPNODFfanITUt@/", "\r", "\x02", 
 )
 def test_bytes_that_look_like_messages_give_numbers_or_a_named_error(text: str, header: str) -> None:
     hear(f"\x01{header}{text}\x17\x04\r".encode("ascii"))
+
+
+def test_where_the_profile_states_the_chart_acuities_are_a_measurement_of_their_own():
+    chart = Chart(optotype="LETTERS", definition="Sloan letters")
+    found = only(nidek.refractor(), chart=chart).observations
+    acuity = [one for one in found if one.part_of is ACUITY]
+    assert [(one.concept.value, one.laterality, one.value) for one in acuity] == [
+        ("111686", "R", "0.32"),
+        ("111687", "R", "1.0"),
+        ("111687", "L", "0.80"),
+        ("Optotype", "", "LETTERS"),
+        ("OptotypeDetailedDefinition", "", "Sloan letters"),
+        ("OptotypePresentation", "", "MULTIPLE"),
+        ("BackgroundColor", "", "WHITE"),
+        ("ViewingDistanceType", "", "DISTANCE"),
+    ]

@@ -30,7 +30,7 @@ from gateway.wire.records import Messages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.profile import InstrumentProfile
+    from gateway.profile import Chart, InstrumentProfile
     from gateway.wire.records import Record
 
 Side = Literal["", "R", "L", "B"]
@@ -51,6 +51,7 @@ class Nidek:
         self.framing = Messages(has_checksum=profile.checksum != "none")
         self._needs_checksum = profile.checksum == "required"
         self._clear_to_send = profile.clear_to_send
+        self._chart = tuple(_chart(profile.chart))
         self._answer = b""
 
     def hear(self, record: Record, received_ns: int) -> Said:
@@ -68,7 +69,8 @@ class Nidek:
             said = _blocks(text.replace("\r", ""))
         if not said.observations:
             raise UnreadableRecord(problem="no value was found in it")
-        stamped = (structs.replace(one, raw=record.data, received_ns=received_ns) for one in said.observations)
+        stated = _tested(said.observations, self._chart)
+        stamped = (structs.replace(one, raw=record.data, received_ns=received_ns) for one in stated)
         return structs.replace(said, observations=tuple(stamped), is_end=True)
 
     def _asked(self, text: str) -> Said:
@@ -86,6 +88,31 @@ class Nidek:
     def due(self, now_ns: int) -> bytes:
         """Return nothing: it speaks unasked."""
         return b""
+
+
+def _chart(chart: Chart | None) -> Iterator[Observation]:
+    """What the profile says of the chart, as if the instrument had said so."""
+    if chart is not None:
+        found = (
+            (codes.OPTOTYPE, chart.optotype),
+            (codes.OPTOTYPE_DEFINITION, chart.definition),
+            (codes.OPTOTYPE_PRESENTATION, chart.presentation),
+            (codes.CHART_BACKGROUND, chart.background),
+            (codes.VIEWING_DISTANCE, chart.viewing_distance),
+        )
+        yield from (
+            Observation(concept=concept, value=value, part_of=MeasurementKind.ACUITY)
+            for concept, value in found
+            if value
+        )
+
+
+def _tested(observations: tuple[Observation, ...], chart: tuple[Observation, ...]) -> tuple[Observation, ...]:
+    """Acuities become a measurement of their own once the chart is known."""
+    if not chart or not any(one.concept in codes.ACUITIES for one in observations):
+        return observations
+    kinds = (MeasurementKind.ACUITY if one.concept in codes.ACUITIES else one.part_of for one in observations)
+    return (*(structs.replace(one, part_of=kind) for one, kind in zip(observations, kinds, strict=True)), *chart)
 
 
 # ---- values: what each may be, and how it is written ----
