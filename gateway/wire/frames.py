@@ -11,6 +11,7 @@ CR`, real-time bytes from 80h anywhere.
 
 from __future__ import annotations
 
+import binascii
 from collections import deque
 from typing import Final
 
@@ -325,15 +326,19 @@ def sum8(total: int) -> bytes:
 
 
 def fcs16(data: bytes) -> int:
-    """Return the frame check sequence of RFC 1662, appendix C (polynomial 8408h, complemented)."""
-    fcs = 0xFFFF
-    for byte in data:
-        fcs ^= byte
-        for _ in range(8):
-            fcs = (fcs >> 1) ^ 0x8408 if fcs & 1 else fcs >> 1
-    return fcs ^ 0xFFFF
+    """Return the frame check sequence of RFC 1662, appendix C (polynomial 8408h, complemented).
+
+    It is the CRC that Python's library has (1021h), of the mirrored bytes, mirrored.
+    """
+    return _reversed(binascii.crc_hqx(data.translate(_MIRROR), 0xFFFF), 16) ^ 0xFFFF
 
 
+def _reversed(number: int, bits: int) -> int:
+    """The bits of a number in the other order."""
+    return int(f"{number:0{bits}b}"[::-1], 2)
+
+
+_MIRROR: Final = bytes(_reversed(byte, 8) for byte in range(256))
 _LONGEST_FRAME: Final = 247
 """Of ASTM E1381: 240 characters of text and seven around them."""
 _SHORTEST_BODY: Final = 2
