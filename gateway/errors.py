@@ -131,6 +131,28 @@ class DeviceBusy(DeviceError):
     hint = "Stop the other program, or restart the gateway."
 
 
+class LineLocked(DeviceBusy):
+    """{device} is in use by {program} (process {pid}), which has locked it."""
+
+    code = "G203"
+    hint = "One line, one program: stop that one, or give this one another line."
+
+
+class LineClaimed(DeviceBusy):
+    """{device} is in use by a program that lets nobody else open it, and does not say which it is."""
+
+    code = "G204"
+    hint = "Close the terminal program that listens to this line, or restart the gateway."
+
+
+class NotReady(DeviceError):
+    """The instrument on {device} does not take what is sent to it: {problem}."""
+
+    code = "G205"
+    hint = "Is the instrument on, and does the cable have the wires that its profile names?"
+    act = "technologist"
+
+
 class NoSignal(DeviceError):
     """No picture arrives on {device}."""
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from gateway.device.tty import Tty
-from gateway.errors import DeviceBusy, DeviceError, DeviceGone
+from gateway.device.tty import LineErrors, Tty
+from gateway.errors import DeviceBusy, DeviceError, DeviceGone, LineClaimed, LineLocked, NotReady
 from gateway.profile import SerialSettings
 from gateway.simulators.instrument import SimulatedInstrument
 
 SETTINGS = SerialSettings()
+XON, XOFF = b"\x11", b"\x13"
+TIOCGEXCL = 0x80045440
+"""asm-generic/ioctls.h."""
 
 
 def read_all(tty: Tty) -> bytes:
@@ -77,3 +84,118 @@ def test_a_pseudo_terminal_is_known_by_any_name(settings: SerialSettings, tmp_pa
         with Tty(str(tmp_path / "line"), settings) as tty:
             instrument.print(b"AV15.0")
             assert read_all(tty) == b"AV15.0"
+
+
+def test_a_line_that_is_locked_names_who_locks_it_and_one_that_is_claimed_cannot() -> None:
+    with SimulatedInstrument() as instrument:
+        descriptor = os.open(instrument.path, os.O_RDWR | os.O_NOCTTY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with pytest.raises(DeviceBusy) as refused:
+                Tty(instrument.path, SETTINGS)
+            if Path("/proc/locks").read_text(encoding="ascii"):
+                assert type(refused.value) is LineLocked
+                assert refused.value.facts["pid"] == str(os.getpid())
+            else:
+                assert type(refused.value) is LineClaimed
+        finally:
+            os.close(descriptor)
+        with Tty(instrument.path, SETTINGS):
+            pass
+
+
+def test_an_open_line_is_claimed() -> None:
+    with SimulatedInstrument() as instrument, Tty(instrument.path, SETTINGS) as tty:
+        answer = fcntl.ioctl(tty.fileno(), TIOCGEXCL, b"\0" * 4)
+        assert answer != b"\0" * 4
+
+
+def test_what_the_instrument_does_not_take_is_not_ready_and_what_it_prints_then_is_still_read() -> None:
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, SerialSettings(handshake="xon/xoff")) as tty:
+        instrument.print(XOFF)
+        assert tty.read(0.05) == b""
+        with pytest.raises(NotReady, match="XOFF"):
+            tty.write(b"\x06")
+        instrument.print(XON + b"AV15.0")
+        assert read_all(tty) == b"AV15.0"
+        while instrument.heard():
+            pass
+        tty.write(b"\x06")
+        assert instrument.heard().endswith(b"\x06")
+
+
+def test_a_line_that_is_held_says_so_to_the_instrument() -> None:
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, SerialSettings(handshake="xon/xoff")) as tty:
+        tty.hold()
+        assert instrument.heard() == XOFF
+        tty.resume()
+        assert instrument.heard() == XON
+
+
+@pytest.mark.parametrize("handshake", ["none", "rts/cts", "dtr/dsr"])
+def test_a_line_without_modem_lines_is_never_held_and_always_ready(handshake: str) -> None:
+    settings = SerialSettings(handshake=handshake)
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, settings) as tty:
+        tty.hold()
+        tty.resume()
+        tty.write(b"x" * 40)
+        assert instrument.heard() == b"x" * 40
+
+
+def test_half_duplex_waits_for_a_pause_and_keeps_what_came_meanwhile() -> None:
+    settings = SerialSettings(baud=9600, duplex="half")
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, settings) as tty:
+        order: list[bytes] = []
+
+        def talk() -> None:
+            for _ in range(10):
+                instrument.print(b"data")
+                order.append(instrument.heard())
+                time.sleep(0.004)
+
+        talker = threading.Thread(target=talk)
+        instrument.print(b"begin")
+        talker.start()
+        tty.write(b"\x06")
+        talker.join()
+        assert order == [b""] * 10
+        assert instrument.heard() == b"\x06"
+        assert read_all(tty) == b"begin" + b"data" * 10
+
+
+def test_half_duplex_gives_up_on_an_instrument_that_never_pauses() -> None:
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, SerialSettings(duplex="half")) as tty:
+        stop = threading.Event()
+
+        def talk() -> None:
+            while not stop.wait(0.004):
+                instrument.print(b"x")
+
+        talker = threading.Thread(target=talk)
+        instrument.print(b"x")
+        talker.start()
+        try:
+            with pytest.raises(NotReady, match="without a pause"):
+                tty.write(b"\x06")
+        finally:
+            stop.set()
+            talker.join()
+        assert read_all(tty).strip(b"x") == b""
+
+
+def test_a_line_is_set_anew_without_being_closed_and_what_came_before_is_dropped() -> None:
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, SETTINGS) as tty:
+        instrument.print(b"before\xff")
+        tty.change(SerialSettings(baud=2400, data_bits=7, parity="E", handshake="xon/xoff"))
+        instrument.print(b"\xffafter")
+        assert read_all(tty) == b"\xffafter"
+        assert tty.errors() == LineErrors()
+        with pytest.raises(DeviceBusy):
+            Tty(instrument.path, SETTINGS)
+
+
+def test_a_pseudo_terminal_has_no_errors() -> None:
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, SETTINGS) as tty:
+        instrument.print(b"\xff\x00\x00\xff\xff")
+        assert read_all(tty) == b"\xff\x00\x00\xff\xff"
+        assert tty.errors() == LineErrors()
