@@ -219,9 +219,10 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """As in a modality."""
     confirm: tuple[str, ...] = ()
     """As in a modality."""
-    kind: Literal["plain_line", "astm", "nidek"]
+    kind: Literal["plain_line", "astm", "nidek", "scp_ecg", "dri", "corometrics"]
     """The dialect: plain_line reads printed lines by regular expressions; astm, the records of an analyser (ASTM E1381 and E1394) by the
-    same; nidek, what NIDEK refractors, autorefractors, lensmeters and tonometers send."""
+    same; nidek, what NIDEK refractors, autorefractors, lensmeters and tonometers send; dri, the records of a Datex-Ohmeda S/5 or CARESCAPE
+    monitor; corometrics, the messages of a GE Corometrics fetal monitor."""
     cable: str = ""
     """Name of a file in hw/cables/ (without .toml): what goes between the box and the instrument."""
     equipment: Equipment = Equipment()
@@ -238,6 +239,9 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     collect_s: Annotated[int, msgspec.Meta(ge=0, le=600)] = 0
     """Of an instrument that streams: so many seconds become one set, with the last value of each kind and the curves of the whole time. 0: it
     prints, and says itself where a set ends."""
+    curves: tuple[str, ...] = ()
+    """Of dri: the curves that are asked for, of ECG1 to ECG3 (300 samples in a second), INVP1 to INVP6, PLETH (100), CO2, AWP, FLOW and RESP
+    (25): eight at most, and 600 samples in a second together, which is what 19200 baud carry."""
     reading: tuple[Reading, ...] = ()
     """Of plain_line and astm, at least one."""
     checksum: Literal["none", "optional", "required"] = "none"
@@ -245,6 +249,8 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     neither."""
     clear_to_send: str = ""
     """Of nidek: the code of the command that answers an instrument that asks to send ("CLM"); empty: it sends unasked."""
+    transfer: Literal["xmodem", "none"] = "xmodem"
+    """Of scp_ecg: how its files come. xmodem: by XMODEM or YMODEM, which the box asks for every three seconds; none: as they are, unasked."""
     reprint_minutes: int = 0
     """The same message once more within so many minutes, in the same exam, is a reprint and makes no second object; 0: it is not."""
     chart: Chart | None = None
@@ -310,11 +316,12 @@ def cable(name: str, own: str = "") -> Cable:
 
 def modality_from(name: str, table: Mapping[str, object]) -> ModalityProfile:
     """Return the profile that a file of this name with this table would be. Raises ProfileError, which names the mistake."""
-    if not _NAME.fullmatch(name):
-        raise ProfileError(
-            name=name, problem="is no good name for a file: use letters, digits, and . _ - after the first"
-        )
-    return _made(table, name, ModalityProfile, "")
+    return _made_as(name, table, ModalityProfile)
+
+
+def instrument_from(name: str, table: Mapping[str, object]) -> InstrumentProfile:
+    """Return the profile of an instrument that a file of this name with this table would be. Raises ProfileError, as above."""
+    return _made_as(name, table, InstrumentProfile)
 
 
 def path_of(kind: Kind, name: str, own: str = "") -> Path:
@@ -371,6 +378,14 @@ def _load(kind: Kind, name: str, own: str, cls: type[P]) -> P:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProfileError(name=name, problem=f"{path}: {error}") from error
     return _made(table, name, cls, f"{path}: ")
+
+
+def _made_as(name: str, table: Mapping[str, object], cls: type[P]) -> P:
+    if not _NAME.fullmatch(name):
+        raise ProfileError(
+            name=name, problem="is no good name for a file: use letters, digits, and . _ - after the first"
+        )
+    return _made(table, name, cls, "")
 
 
 def _made(table: Mapping[str, object], name: str, cls: type[P], where: str) -> P:
