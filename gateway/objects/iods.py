@@ -12,8 +12,8 @@ from msgspec import Struct
 from pydicom.dataset import Dataset
 
 from gateway.errors import ObjectInvalid
-from gateway.model import Observation, Picture
-from gateway.objects import eye, modules, pictures, regions, visible
+from gateway.model import Observation, Picture, ReadingSet
+from gateway.objects import curves, eye, modules, pictures, regions, visible
 from gateway.objects.attributes import merged
 from gateway.objects.words import Words
 
@@ -27,6 +27,9 @@ class Iod(Struct, frozen=True, kw_only=True):
     of_picture: tuple[Callable[[Picture], Dataset], ...] = ()
     of_both: tuple[Callable[[Words, Picture], Dataset], ...] = ()
     of_readings: tuple[Callable[[Words, Sequence[Observation]], Dataset], ...] = ()
+    of_set: tuple[Callable[[Words, ReadingSet], Dataset], ...] = ()
+    remarks: str = "ImageComments"
+    """The attribute that says what a reader must know of the clock, and what was too long for its place; empty where none does."""
 
 
 _SUBJECT = (modules.patient, modules.general_study, modules.patient_study)
@@ -112,6 +115,7 @@ COMPREHENSIVE_SR = Iod(
     name="Comprehensive SR",
     sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33",
     of_words=(*_SUBJECT, modules.sr_document_series, modules.general_equipment),
+    remarks="",
 )
 KEY_OBJECT_SELECTION = Iod(
     name="Key Object Selection Document",
@@ -151,6 +155,37 @@ VISUAL_ACUITY = Iod(
     of_readings=(eye.general_ophthalmic_refractive_measurements, eye.visual_acuity_measurements),
 )
 
+
+def _waveform(
+    name: str,
+    sop_class_uid: str,
+    *of_words: Callable[[Words], Dataset],
+    series: Callable[[Words], Dataset] = modules.general_series,
+) -> Iod:
+    """Curves differ in what they may hold (`waveform.LIMITS`), and in what must be said of their clock and their equipment."""
+    return Iod(
+        name=name,
+        sop_class_uid=sop_class_uid,
+        of_words=(
+            *_SUBJECT,
+            series,
+            curves.synchronization,
+            modules.general_equipment,
+            *of_words,
+            curves.waveform_identification,
+            curves.acquisition_context,
+        ),
+        of_set=(curves.waveform, curves.waveform_annotation),
+        remarks="AcquisitionContextDescription",
+    )
+
+
+TWELVE_LEAD_ECG = _waveform("12-lead ECG Waveform", "1.2.840.10008.5.1.4.1.1.9.1.1", series=curves.general_series)
+GENERAL_ECG = _waveform("General ECG Waveform", "1.2.840.10008.5.1.4.1.1.9.1.2", series=curves.general_series)
+HEMODYNAMIC = _waveform("Hemodynamic Waveform", "1.2.840.10008.5.1.4.1.1.9.2.1")
+ARTERIAL_PULSE = _waveform("Arterial Pulse Waveform", "1.2.840.10008.5.1.4.1.1.9.5.1", eye.enhanced_general_equipment)
+RESPIRATORY = _waveform("Respiratory Waveform", "1.2.840.10008.5.1.4.1.1.9.6.1", eye.enhanced_general_equipment)
+
 STILLS = MappingProxyType(
     {
         "us": US_IMAGE,
@@ -187,6 +222,11 @@ ALL = (
     KERATOMETRY,
     SUBJECTIVE_REFRACTION,
     VISUAL_ACUITY,
+    TWELVE_LEAD_ECG,
+    GENERAL_ECG,
+    HEMODYNAMIC,
+    ARTERIAL_PULSE,
+    RESPIRATORY,
 )
 
 

@@ -122,6 +122,7 @@ def _description(words: Words, why: Reason) -> str:
 
 
 def _reference(instance: Instance) -> Dataset:
-    """A picture is an IMAGE; measurements and their report are a COMPOSITE."""
-    value_type = "IMAGE" if instance.kind in {"image", "cine"} else "COMPOSITE"
+    """A picture is an IMAGE, curves are a WAVEFORM; measurements, pages and the report are a COMPOSITE."""
+    kinds = {"image": "IMAGE", "cine": "IMAGE", "ecg": "WAVEFORM", "hd": "WAVEFORM", "resp": "WAVEFORM"}
+    value_type = kinds.get(instance.kind, "COMPOSITE")
     return content.reference(value_type, instance.sop_class_uid, instance.sop_instance_uid)

@@ -1,4 +1,4 @@
-"""An object of ours and the true identity of its patient to the same object with a new header: its pixels are copied.
+"""An object of ours and the true identity of its patient to the same object with a new header: pixels and samples are copied.
 
 Law 2: pixel data stays byte for byte, and the object says what its header said before: OriginalAttributesSequence, PS3.3
 C.12.1.1.9. The SOP Instance UID stays too, until something has left: then a corrected copy has another.
@@ -35,8 +35,8 @@ IDENTITY = (
     "PerformedProcedureStepDescription", "PerformingPhysicianName", "OperatorsName", "RequestAttributesSequence",
     "ReferencedRequestSequence",
     # when it was captured, where the clock was wrong
-    "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture",
-    "TimezoneOffsetFromUTC", "ImageComments",
+    "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "ContentDate", "ContentTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture",
+    "TimezoneOffsetFromUTC", "ImageComments", "AcquisitionContextDescription",
     # Specimen: named by the order
     "ContainerIdentifier", "SpecimenDescriptionSequence",
 )
@@ -70,8 +70,8 @@ def _identity(ds: Dataset, words: Words) -> Dataset:
     times = dataset(ContentDate=words_.da(words, words.captured_at), ContentTime=words_.tm(words, words.captured_at))
     if iod is iods.COMPREHENSIVE_SR:
         times.update(dataset(ReferencedRequestSequence=modules.referenced_request(words)))
-    else:
-        times.update(dataset(ImageComments=_comments(ds, words) or None))
+    if iod.remarks:
+        times.update(dataset(**{iod.remarks: _comments(ds, words, iod.remarks) or None}))
     said.update(times)
     kept = Dataset()
     for keyword in IDENTITY:
@@ -80,10 +80,10 @@ def _identity(ds: Dataset, words: Words) -> Dataset:
     return kept
 
 
-def _comments(ds: Dataset, words: Words) -> str:
-    """ImageComments: what was said of the pixels stays, what was said of the identity and the clock is said anew."""
+def _comments(ds: Dataset, words: Words, remarks: str) -> str:
+    """What was said of the pixels stays, what was said of the identity and the clock is said anew."""
     ours = (words_.CLOCK, modules.IN_FULL)
-    before = [line for line in str(ds.get("ImageComments") or "").split("\r\n") if line and not line.startswith(ours)]
+    before = [line for line in str(ds.get(remarks) or "").split("\r\n") if line and not line.startswith(ours)]
     return "\r\n".join((*before, *modules.comments(words)))
 
 

@@ -17,6 +17,7 @@ from gateway import codes, uids
 from gateway.clock import BUILT_AT
 from gateway.config import Station
 from gateway.model import (
+    NO_SAMPLE,
     Code,
     Equipment,
     Instance,
@@ -24,9 +25,12 @@ from gateway.model import (
     Patient,
     PerformedStep,
     Picture,
+    ReadingSet,
     Region,
     ScheduledStep,
     StepStatus,
+    Trace,
+    TraceKind,
 )
 from gateway.objects import encode, iods, modules, note, pictures, sr, video
 from gateway.objects.attributes import merged
@@ -55,12 +59,21 @@ def _classes() -> Iterator[str]:
 
 
 def _modules() -> Iterator[str]:
-    shown: set[str] = set()
+    found: dict[str, tuple[Dataset, Dataset]] = {}
     for iod in iods.ALL:
         for name, full, scant in _of(iod):
-            if name not in shown:
-                shown.add(name)
-                yield from _table(name, full, scant)
+            found[name] = _both(found[name], (full, scant)) if name in found else (full, scant)
+    for name, (full, scant) in found.items():
+        yield from _table(name, full, scant)
+
+
+def _both(one: tuple[Dataset, Dataset], other: tuple[Dataset, Dataset]) -> tuple[Dataset, Dataset]:
+    """A module of two IODs: what is always there is so in both; what may be empty is so in one."""
+    scant = Dataset()
+    for element in one[1]:
+        if element.tag in other[1]:
+            scant.add(other[1][element.tag] if other[1][element.tag].is_empty else element)
+    return merged((one[1], other[1], one[0], other[0])), scant
 
 
 def _table(name: str, full: Dataset, scant: Dataset) -> Iterator[str]:
@@ -102,6 +115,10 @@ def _rules() -> Iterator[str]:
     yield "  square have a PixelAspectRatio."
     yield "- A specimen is named by the order's accession number, or where there is none by the exam's own number: no video output"
     yield "  tells the label of a slide."
+    yield "- Curves: 16 bits a sample, as the instrument stated them; a value is sample x ChannelSensitivity + ChannelBaseline, the"
+    yield "  correction factor is 1. Leads I, II and V1 to V6 together make a 12-lead ECG, up to 16,384 samples of each; any other"
+    yield "  electrocardiogram is a General ECG. What has too many channels becomes several objects; curves that begin at different"
+    yield "  times do, too. A curve that no class takes (an electrocardiogram of fewer than 200 samples in a second) is named in the report."
     yield "- Not created, as a video output does not tell what they require: Ophthalmic Photography, X-Ray Radiofluoroscopic and"
     yield "  Angiographic Image, Slide-Coordinates and Whole Slide Microscopy (use Secondary Capture or a VL class); Multi-frame Single"
     yield "  Bit Secondary Capture (no video has one bit). Of a dermatoscope's optics nothing is known: those attributes are empty."
@@ -123,6 +140,8 @@ def _of(iod: Iod) -> Iterator[Module]:
         yield _title(of_both), of_both(full, shown), of_both(scant, bare)
     for of_readings in iod.of_readings:
         yield _title(of_readings), of_readings(full, _EYES), of_readings(scant, _UNSIDED)
+    for of_set in iod.of_set:
+        yield _title(of_set), of_set(full, _CURVES), of_set(scant, _CURVE)
     if iod is iods.COMPREHENSIVE_SR:
         yield _title(sr.sr_document_general), sr.sr_document_general(full), sr.sr_document_general(scant)
         content = sr.sr_document_content
@@ -226,6 +245,24 @@ _CHART = tuple(
 )
 _EYES = (*_EYE_VALUES, *_CHART)
 _UNSIDED = tuple(one for one in _EYES if not one.laterality)
+_CURVE = ReadingSet(
+    traces=(
+        Trace(
+            kind=TraceKind.ECG,
+            channel=codes.LEADS[0],
+            unit=codes.MILLIVOLT,
+            hz=500,
+            step="0.001",
+            samples=NO_SAMPLE.to_bytes(2, "little", signed=True),
+        ),
+    ),
+    received_ns=0,
+)
+_CURVES = replace(
+    _CURVE,
+    observations=_READINGS,
+    traces=(replace(_CURVE.traces[0], doubts=("known",), low_hz=0.05, high_hz=150.0, notch_hz=50.0),),
+)
 _REJECTED = (
     Instance(
         sop_instance_uid="2.25.2",

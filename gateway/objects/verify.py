@@ -48,6 +48,7 @@ def check(path: Path) -> list[str]:
             *_frame_times(file),
             *_samples_said(file),
             *_regions(file.header),
+            *_curves(file.header),
             *(_pixels(file) if file.pixels is not None else ()),
         ]
 
@@ -250,6 +251,19 @@ def _regions(ds: Dataset) -> Iterator[str]:
             yield f"ultrasound region {number} reaches outside the picture"
         if float(region.PhysicalDeltaX) <= 0 or float(region.PhysicalDeltaY) == 0:
             yield f"ultrasound region {number} has no scale"
+
+
+def _curves(ds: Dataset) -> Iterator[str]:
+    """PS3.3 C.10.9: each multiplex group defines as many channels, and holds as many samples, as it says."""
+    for number, group in enumerate(ds.get("WaveformSequence") or (), 1):
+        channels, samples = int(group.NumberOfWaveformChannels), int(group.NumberOfWaveformSamples)
+        if len(group.ChannelDefinitionSequence) != channels:
+            yield f"waveform group {number} does not define each of its {channels} channels"
+        expected = channels * samples * int(group.WaveformBitsAllocated) // 8
+        if len(group.WaveformData) != expected + expected % 2:
+            yield f"waveform group {number} has {len(group.WaveformData)} bytes of samples, and {expected} are announced"
+        if float(group.SamplingFrequency) <= 0:
+            yield f"waveform group {number} has no sampling frequency"
 
 
 def _pixels(file: Part10) -> Iterator[str]:

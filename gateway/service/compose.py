@@ -33,7 +33,20 @@ if TYPE_CHECKING:
     from gateway.objects.words import Sink
     from gateway.spool.blobs import Part
 
-SERIES: Final = {"image": 1, "cine": 1, "sr": 2, "len": 4, "ar": 5, "ker": 6, "srf": 7, "va": 8}
+SERIES: Final = {
+    "image": 1,
+    "cine": 1,
+    "sr": 2,
+    "len": 4,
+    "ar": 5,
+    "ker": 6,
+    "srf": 7,
+    "va": 8,
+    "ecg": 9,
+    "hd": 10,
+    "resp": 11,
+    "doc": 12,
+}
 """Series Number of each kind of object; stills and cines of an exam are one series, each kind of measurement is its own. 3: notes."""
 
 SEGMENT_NUMBERS: Final = 1000

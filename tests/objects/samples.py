@@ -23,13 +23,15 @@ from gateway.model import (
     Patient,
     PerformedStep,
     Picture,
+    ReadingSet,
     Region,
     ScheduledStep,
     StepStatus,
 )
-from gateway.objects import image, note, refraction, sr, video
+from gateway.objects import image, note, refraction, sr, stated, video
 from gateway.objects.words import Words
 from gateway.profile import ObjectKind
+from tests.objects import hearts
 
 EXAM = UUID("6f1f4d1e-2f6b-4c0e-9d7b-3f0a5a1c2b3d")
 AT = datetime(2026, 12, 1, 9, 30, 15, 250_000, tzinfo=UTC)
@@ -260,6 +262,37 @@ def measured(observations, **changes):
     return sink.getvalue(), written
 
 
+WAVEFORMS = {
+    "twelve-lead-ecg": hearts.ELECTROCARDIOGRAM,
+    "general-ecg": ReadingSet(traces=(hearts.lead(1),), received_ns=5_000_000_000),
+    "hemodynamic": ReadingSet(
+        traces=(
+            hearts.pressure(),
+            hearts.pressure(channel=Code("150088", "MDC", "Central venous pressure"), doubts=("the line was flushed",)),
+            hearts.pressure(seconds=8, hz=50.0),
+        ),
+        received_ns=5_000_000_000,
+    ),
+    "arterial-pulse": ReadingSet(traces=(hearts.pleth(),), received_ns=5_000_000_000),
+    "respiratory": ReadingSet(traces=(hearts.breathing(),), received_ns=5_000_000_000),
+}
+
+
+def drawn(readings, **changes):
+    """The bytes of the first object that a set of curves becomes, and what was written."""
+    kind, held = next(stated.objects_of(readings))
+    sink = io.BytesIO()
+    name = kind.modality.lower()
+    made = words(
+        sop_instance_uid=uids.instance(EXAM, name, 2, 0),
+        series_instance_uid=uids.series(EXAM, name),
+        object=kind,
+        **changes,
+    )
+    written = stated.write(sink, made, held)
+    return sink.getvalue(), written
+
+
 def rejected(kind, number, sop_class_uid):
     """The row of an object that was discarded after it had left."""
     return Instance(
@@ -356,6 +389,8 @@ def every_object():
     yield "note", rejection()[0]
     for name, observations in EYES.items():
         yield name, measured(observations)[0]
+    for name, readings in WAVEFORMS.items():
+        yield name, drawn(readings)[0]
 
 
 def decode(data, syntax, rows, columns, samples, bits, signed, /, *, photometric):

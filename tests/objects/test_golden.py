@@ -12,7 +12,7 @@ from tests.objects import samples
 
 GOLDEN = Path(__file__).parent / "golden"
 VIDEOS = {f"{kind}-video": kind for kind in samples.VIDEOS}
-NAMES = [*samples.KINDS, *VIDEOS, *samples.EYES, "sr", "note", "emergency", "lossy-irregular"]
+NAMES = [*samples.KINDS, *VIDEOS, *samples.EYES, *samples.WAVEFORMS, "sr", "note", "emergency", "lossy-irregular"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,6 +34,8 @@ def _object(name, folder):
         return samples.video_of(VIDEOS[name], samples.stream(folder))[0]
     if name in samples.EYES:
         return samples.measured(samples.EYES[name])[0]
+    if name in samples.WAVEFORMS:
+        return samples.drawn(samples.WAVEFORMS[name])[0]
     if name == "sr":
         return samples.report()[0].getvalue()
     if name == "note":
@@ -69,6 +71,8 @@ def _named(ds):
 
 def _value(element):
     said = element.to_json_dict(None, 0)
+    if element.keyword == "WaveformData":
+        return {"vr": element.VR, "sha256": hashlib.sha256(element.value).hexdigest()}
     if element.VR == "SQ":
         said["Value"] = [_named(item) for item in element.value]
     return said

@@ -47,12 +47,13 @@ def test_no_attribute_is_foreign_to_its_iod(read, name, data):
 
 
 @pytest.mark.parametrize(
-    "iod", [iod for iod in iods.ALL if iod.of_picture or iod.of_readings], ids=lambda iod: iod.name
+    "iod", [iod for iod in iods.ALL if iod.of_picture or iod.of_readings or iod.of_set], ids=lambda iod: iod.name
 )
 def test_an_iod_has_every_module_that_is_mandatory_and_none_that_is_foreign(iod):
     key = IODS[iod.sop_class_uid]
     ours = {
-        module.__name__.replace("_", "-") for module in (*iod.of_words, *iod.of_picture, *iod.of_both, *iod.of_readings)
+        module.__name__.replace("_", "-")
+        for module in (*iod.of_words, *iod.of_picture, *iod.of_both, *iod.of_readings, *iod.of_set)
     }
     ours.add("sop-common")
     allowed = {module["key"] for module in MODULES[key]}
@@ -83,6 +84,11 @@ def test_the_sop_classes_are_those_of_the_standard():
         "keratometry-measurements",
         "subjective-refraction-measurements",
         "visual-acuity-measurements",
+        "12-lead-ecg",
+        "general-ecg",
+        "hemodynamic-waveform",
+        "arterial-pulse-waveform",
+        "respiratory-waveform",
     ]
 
 
