@@ -222,7 +222,8 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     kind: Literal["plain_line", "astm", "nidek", "scp_ecg", "dri", "corometrics"]
     """The dialect: plain_line reads printed lines by regular expressions; astm, the records of an analyser (ASTM E1381 and E1394) by the
     same; nidek, what NIDEK refractors, autorefractors, lensmeters and tonometers send; dri, the records of a Datex-Ohmeda S/5 or CARESCAPE
-    monitor; corometrics, the messages of a GE Corometrics fetal monitor."""
+    monitor; corometrics, the messages of a GE Corometrics fetal monitor; scp_ecg,
+    the records of an electrocardiograph (SCP-ECG, EN 1064)."""
     cable: str = ""
     """Name of a file in hw/cables/ (without .toml): what goes between the box and the instrument."""
     equipment: Equipment = Equipment()
