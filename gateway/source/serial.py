@@ -15,6 +15,8 @@ from msgspec import structs
 from gateway.errors import UnreadableRecord
 from gateway.model import NO_SAMPLE, ReadingSet
 from gateway.source.dialects.astm import Astm
+from gateway.source.dialects.corometrics import Corometrics
+from gateway.source.dialects.dri import Dri
 from gateway.source.dialects.nidek import Nidek
 from gateway.source.dialects.plain_line import PlainLine
 from gateway.source.dialects.scp_ecg import ScpEcg
@@ -46,6 +48,10 @@ def dialect_of(profile: InstrumentProfile) -> Dialect:
             return Astm(profile)
         case "scp_ecg":
             return ScpEcg(profile)
+        case "dri":
+            return Dri(profile)
+        case "corometrics":
+            return Corometrics(profile)
 
 
 class Instrument:
