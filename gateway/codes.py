@@ -32,6 +32,9 @@ POWER_2: Final = Code("KeratometricPower2", "99GATEWAY", "Keratometric power of 
 MERIDIAN_1: Final = Code("KeratometricAxis1", "99GATEWAY", "Axis of the first meridian")
 
 PRESSURE: Final = Code("56844-4", "LN", "Intraocular pressure of Eye")
+COMPENSATED_PRESSURE: Final = Code("IOPcc", "99GATEWAY", "Corneal-compensated intraocular pressure")
+HYSTERESIS: Final = Code("CH", "99GATEWAY", "Hysteresis of the cornea")
+CURVE_SCORE: Final = Code("WS", "99GATEWAY", "Score of the tonometer's curve, 0 to 10")
 HABITUAL_ACUITY: Final = Code("111686", "DCM", "Habitual Visual Acuity")
 AUTOREFRACTION_ACUITY: Final = Code("111685", "DCM", "Autorefraction Visual Acuity")
 PRESCRIPTION_ACUITY: Final = Code("111687", "DCM", "Prescription Visual Acuity")

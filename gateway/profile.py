@@ -219,11 +219,12 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """As in a modality."""
     confirm: tuple[str, ...] = ()
     """As in a modality."""
-    kind: Literal["plain_line", "astm", "nidek", "scp_ecg", "dri", "corometrics"]
+    kind: Literal["plain_line", "astm", "nidek", "scp_ecg", "dri", "corometrics", "medibus", "reichert"]
     """The dialect: plain_line reads printed lines by regular expressions; astm, the records of an analyser (ASTM E1381 and E1394) by the
     same; nidek, what NIDEK refractors, autorefractors, lensmeters and tonometers send; dri, the records of a Datex-Ohmeda S/5 or CARESCAPE
     monitor; corometrics, the messages of a GE Corometrics fetal monitor; scp_ecg,
-    the records of an electrocardiograph (SCP-ECG, EN 1064)."""
+    the records of an electrocardiograph (SCP-ECG, EN 1064); medibus, what a Draeger ventilator or anaesthesia machine answers; reichert, the
+    printout of a Reichert tonometer."""
     cable: str = ""
     """Name of a file in hw/cables/ (without .toml): what goes between the box and the instrument."""
     equipment: Equipment = Equipment()

@@ -17,8 +17,10 @@ from gateway.model import NO_SAMPLE, ReadingSet
 from gateway.source.dialects.astm import Astm
 from gateway.source.dialects.corometrics import Corometrics
 from gateway.source.dialects.dri import Dri
+from gateway.source.dialects.medibus import Medibus
 from gateway.source.dialects.nidek import Nidek
 from gateway.source.dialects.plain_line import PlainLine
+from gateway.source.dialects.reichert import Reichert
 from gateway.source.dialects.scp_ecg import ScpEcg
 from gateway.source.recent import Recent
 from gateway.wire.records import Record
@@ -52,6 +54,10 @@ def dialect_of(profile: InstrumentProfile) -> Dialect:
             return Dri(profile)
         case "corometrics":
             return Corometrics(profile)
+        case "medibus":
+            return Medibus(profile)
+        case "reichert":
+            return Reichert(profile)
 
 
 class Instrument:
