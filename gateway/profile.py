@@ -219,12 +219,12 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """As in a modality."""
     confirm: tuple[str, ...] = ()
     """As in a modality."""
-    kind: Literal["plain_line", "astm", "nidek", "scp_ecg", "dri", "corometrics", "medibus", "reichert"]
+    kind: Literal["plain_line", "astm", "nidek", "scp_ecg", "dri", "corometrics", "medibus", "reichert", "intellivue"]
     """The dialect: plain_line reads printed lines by regular expressions; astm, the records of an analyser (ASTM E1381 and E1394) by the
     same; nidek, what NIDEK refractors, autorefractors, lensmeters and tonometers send; dri, the records of a Datex-Ohmeda S/5 or CARESCAPE
     monitor; corometrics, the messages of a GE Corometrics fetal monitor; scp_ecg,
     the records of an electrocardiograph (SCP-ECG, EN 1064); medibus, what a Draeger ventilator or anaesthesia machine answers; reichert, the
-    printout of a Reichert tonometer."""
+    printout of a Reichert tonometer; intellivue, what a Philips IntelliVue monitor exports."""
     cable: str = ""
     """Name of a file in hw/cables/ (without .toml): what goes between the box and the instrument."""
     equipment: Equipment = Equipment()
@@ -243,7 +243,8 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     prints, and says itself where a set ends."""
     curves: tuple[str, ...] = ()
     """Of dri: the curves that are asked for, of ECG1 to ECG3 (300 samples in a second), INVP1 to INVP6, PLETH (100), CO2, AWP, FLOW and RESP
-    (25): eight at most, and 600 samples in a second together, which is what 19200 baud carry."""
+    (25): eight at most, and 600 samples in a second together, which is what 19200 baud carry. Of intellivue: three of ECG, I, II, III, aVR, aVL,
+    aVF, V and V1 to V6, and eight of ABP, ART, Ao, PAP, CVP, RAP, LAP, UAP, FAP, BAP, P, P1 to P4, Pleth, Resp, CO2, AWF and AWP at most."""
     reading: tuple[Reading, ...] = ()
     """Of plain_line and astm, at least one."""
     checksum: Literal["none", "optional", "required"] = "none"

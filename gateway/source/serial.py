@@ -17,6 +17,7 @@ from gateway.model import NO_SAMPLE, ReadingSet
 from gateway.source.dialects.astm import Astm
 from gateway.source.dialects.corometrics import Corometrics
 from gateway.source.dialects.dri import Dri
+from gateway.source.dialects.intellivue import IntelliVue
 from gateway.source.dialects.medibus import Medibus
 from gateway.source.dialects.nidek import Nidek
 from gateway.source.dialects.plain_line import PlainLine
@@ -58,6 +59,8 @@ def dialect_of(profile: InstrumentProfile) -> Dialect:
             return Medibus(profile)
         case "reichert":
             return Reichert(profile)
+        case "intellivue":
+            return IntelliVue(profile)
 
 
 class Instrument:
