@@ -64,6 +64,8 @@ class Monitor:
         self.asked = Asked()
         self.requests = 0
         """How many well-formed ones arrived."""
+        self.seconds = 0
+        """How many seconds of curves were sent."""
         self.patient = dict(PATIENT)
 
     def serve(self, stop: threading.Event) -> None:
@@ -92,6 +94,7 @@ class Monitor:
             self._send(values_record(self.patient, second))
         if self.asked.curves:
             self._send(curves_record({number: self._samples(number) for number in self.asked.curves}, second))
+            self.seconds += 1
 
     def mute(self) -> None:
         """Forget every request, as the monitor does when it is switched off and on."""

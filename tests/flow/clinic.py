@@ -11,6 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from gateway import config, exam
+from gateway import profile as profiles
 from gateway.clock import SystemClock
 from gateway.model import CaptureKind, CaptureState, DeliveryState, Patient, PerformedStep
 from gateway.simulators.instrument import SimulatedInstrument
@@ -67,7 +68,10 @@ def until(is_so: Callable[[], bool], seconds: float, otherwise: str) -> None:
 def clinic(folder: Path, ports: tuple[int, int, int], lines: Mapping[str, str]) -> Iterator[Clinic]:
     """Open one, with an instrument (by its profile) on each line; `ports`: of the PACS, of our own SCP, of the panel."""
     dicom, listen, panel = ports
-    instruments = {name: SimulatedInstrument(baud=9600) for name in lines}
+    instruments = {
+        name: SimulatedInstrument(baud=max(9600, profiles.instrument(profile).line.baud))
+        for name, profile in lines.items()
+    }
     file = site_file(
         folder,
         (listen, panel),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gateway.model import Patient
+from gateway import codes
+from gateway.model import Code, Observation, Patient
 from gateway.objects import revise, transcode, verify
 from gateway.pixels import codecs
 from gateway.profile import ObjectKind
@@ -14,6 +15,7 @@ from tests.objects import samples
 
 ANY = "any object"
 UNKNOWN = "Error - Information Object Not found"
+PRIVATE = Code("UterineActivity", "99GATEWAY", "Uterine activity")
 DERMOSCOPIC = "DermoscopicPhotographyImage"
 EXPLAINED = {
     (ANY, "Warning", "is only permitted to be empty when actually unknown"): (
@@ -32,6 +34,9 @@ EXPLAINED = {
     ),
     (UNKNOWN, "Error", "Information Object Not found"): (
         "Arterial Pulse and Respiratory Waveform are younger than its tables; test_standard holds them to the standard's own."
+    ),
+    (ANY, "Warning", "Unrecognized defined term <99GATEWAY>"): (
+        "A concept for which no published scheme has a code known to us; PS3.16 8.2 lets a private scheme begin with 99."
     ),
     (
         ANY,
@@ -151,6 +156,7 @@ def test_every_explanation_is_needed(saved):
         samples.composed("us", samples.picture(), **VARIANTS["an operator of one name"]),
         _lossy_source_kept_losslessly(),
         samples.drawn(samples.WAVEFORMS["respiratory"]),
+        (samples.report((Observation(concept=PRIVATE, value="12", unit=codes.NO_UNITS),))[0].getvalue(), None),
     )
     said = [_said(saved(data)) for data, _ in made]
     for reason in EXPLAINED:
