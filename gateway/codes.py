@@ -72,3 +72,12 @@ LEADS: Final = (
 """The twelve leads of an electrocardiogram, in the order of a page (PS3.16 CID 3001)."""
 MILLIVOLT: Final = Code("mV", "UCUM", "mV")
 MICROVOLT: Final = Code("uV", "UCUM", "µV")
+
+FETAL_HEART_RATE: Final = Code("55283-6", "LN", "Fetal Heart rate")
+SECOND_HEART_RATE: Final = Code("SecondHeartRate", "99GATEWAY", "Second heart rate")
+"""Beside the fetal one: a twin's or the mother's, as the monitor's modes say."""
+UTERINE_ACTIVITY: Final = Code("UterineActivity", "99GATEWAY", "Uterine activity")
+FETAL_MOVEMENT: Final = Code("FetalMovement", "99GATEWAY", "Fetal movement")
+"""Of a cardiotocogram: 1 while there is one, else 0."""
+EVENT_MARK: Final = Code("EventMark", "99GATEWAY", "Event mark")
+"""Of a cardiotocogram: 1 where somebody pressed Mark, else 0."""

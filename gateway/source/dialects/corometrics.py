@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from gateway.profile import InstrumentProfile
     from gateway.wire.records import Record
 
-FETAL_HEART_RATE: Final = Code("55283-6", "LN", "Fetal Heart rate")
-SECOND_HEART_RATE: Final = Code("SecondHeartRate", "99GATEWAY", "Second heart rate")
-UTERINE_ACTIVITY: Final = Code("UterineActivity", "99GATEWAY", "Uterine activity")
-FETAL_MOVEMENT: Final = Code("FetalMovement", "99GATEWAY", "Fetal movement")
-EVENT_MARK: Final = Code("EventMark", "99GATEWAY", "Event mark")
 MODES: Final = Code("FetalMonitorModes", "99GATEWAY", "Modes of the fetal monitor, as it sent them")
 PER_MINUTE: Final = Code("/min", "UCUM", "/min")
 
@@ -54,10 +49,10 @@ class Corometrics:
         self._paces = {
             channel: Pace(hz, profile.collect_s)
             for channel, hz in (
-                (FETAL_HEART_RATE, RATE_HZ),
-                (SECOND_HEART_RATE, RATE_HZ),
-                (UTERINE_ACTIVITY, ACTIVITY_HZ),
-                (FETAL_MOVEMENT, RATE_HZ),
+                (codes.FETAL_HEART_RATE, RATE_HZ),
+                (codes.SECOND_HEART_RATE, RATE_HZ),
+                (codes.UTERINE_ACTIVITY, ACTIVITY_HZ),
+                (codes.FETAL_MOVEMENT, RATE_HZ),
             )
         }
         self._is_marked = False
@@ -72,7 +67,7 @@ class Corometrics:
             case b"\x60":
                 return self._first_rate(data, received_ns)
             case b"e":
-                return self._rate(SECOND_HEART_RATE, data, received_ns, _WHOSE)
+                return self._rate(codes.SECOND_HEART_RATE, data, received_ns, _WHOSE)
             case b"a":
                 return self._activity(data, received_ns)
             case b"f":
@@ -97,11 +92,11 @@ class Corometrics:
 
     def _first_rate(self, data: bytes, received_ns: int) -> Said:
         """A first heart rate, and beside it whether the mark was pressed since the last one."""
-        said = self._rate(FETAL_HEART_RATE, data, received_ns, ())
+        said = self._rate(codes.FETAL_HEART_RATE, data, received_ns, ())
         (rate,) = said.traces
         empty = rate.samples[:-2]
         marked = self._trace(
-            EVENT_MARK, codes.NO_UNITS, RATE_HZ, empty + _sample(int(self._is_marked)), rate.received_ns
+            codes.EVENT_MARK, codes.NO_UNITS, RATE_HZ, empty + _sample(int(self._is_marked)), rate.received_ns
         )
         self._is_marked = False
         return Said(observations=said.observations, traces=(rate, marked))
@@ -121,11 +116,11 @@ class Corometrics:
         number = _number(data)
         is_lifted = number == _PEN_LIFT_ACTIVITY
         sample = NO_SAMPLE if is_lifted else number
-        trace = self._piece(UTERINE_ACTIVITY, codes.NO_UNITS, ACTIVITY_HZ, sample, received_ns, _SCALE)
+        trace = self._piece(codes.UTERINE_ACTIVITY, codes.NO_UNITS, ACTIVITY_HZ, sample, received_ns, _SCALE)
         if is_lifted:
             return Said(traces=(trace,))
         strange = _SCALE + _beyond(number, 0, _HIGHEST_ACTIVITY)
-        stated = _value(UTERINE_ACTIVITY, number, codes.NO_UNITS, data, received_ns, strange)
+        stated = _value(codes.UTERINE_ACTIVITY, number, codes.NO_UNITS, data, received_ns, strange)
         return Said(observations=(stated,), traces=(trace,))
 
     def _movement(self, data: bytes, received_ns: int) -> Said:
@@ -136,7 +131,7 @@ class Corometrics:
         self._has_movement |= sample != NO_SAMPLE
         if not self._has_movement:
             return Said()
-        return Said(traces=(self._piece(FETAL_MOVEMENT, codes.NO_UNITS, RATE_HZ, sample, received_ns, ()),))
+        return Said(traces=(self._piece(codes.FETAL_MOVEMENT, codes.NO_UNITS, RATE_HZ, sample, received_ns, ()),))
 
     def _piece(
         self, channel: Code, unit: Code, hz: int, sample: int, received_ns: int, doubts: tuple[str, ...]
