@@ -77,7 +77,11 @@ class Store(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep_free_mb: Annotated[int, Meta(ge=16)] = 512
     """New work is refused below this much free room. With less than 16, new work alone could use up the ballast."""
     retention_days: Annotated[int, Meta(ge=0)] = 30
-    """How long an object stays here after everyone who must have it has it."""
+    """How long an object stays here after everyone who must have it has it; so long, too, is known what became of a reading in the inbox."""
+    journal_days: Annotated[int, Meta(ge=1)] = 30
+    """How long the journal of a serial port is kept: every byte that it heard, from which readings can be made again."""
+    journal_mb: Annotated[int, Meta(ge=16)] = 2048
+    """The oldest days of a port's journal go sooner when it has more than this. What is not turned into readings yet stays."""
 
 
 class Grabber(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

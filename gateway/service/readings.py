@@ -77,7 +77,10 @@ def in_this_boot(box: compose.Box, at: datetime, readings: ReadingSet) -> Readin
     return structs.replace(
         readings,
         observations=tuple(structs.replace(one, received_ns=one.received_ns + shift) for one in readings.observations),
-        traces=tuple(structs.replace(one, received_ns=one.received_ns + shift) for one in readings.traces),
+        traces=tuple(
+            structs.replace(one, received_ns=one.received_ns + shift if one.received_ns else 0)
+            for one in readings.traces
+        ),
         received_ns=received_ns,
     )
 

@@ -6,15 +6,15 @@ while no exam was in progress, is kept in an exam that a person names: never in 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from gateway.errors import ExamError, NoSuchRow
 from gateway.model import CaptureState, ReadingSet
-from gateway.service import readings
+from gateway.service import hearing, readings
 from gateway.source.serial import Instrument
 from gateway.spool import journal
 
@@ -86,7 +86,7 @@ def keep(box: Box, port: str, paths: Iterable[Path], profile: InstrumentProfile,
     kept = (one for one in box.spool.captures.of_exam(exam_id) if one.state is not CaptureState.LOST)
     if any(one.source == port and abs(one.started_at - at) < SAME for one in kept):
         raise ExamError(problem="this set of readings is in the exam already")
-    readings.keep(box, port, profile, step, _in_this_boot(box, at, found))
+    readings.keep(box, port, profile, step, readings.in_this_boot(box, at, found))
 
 
 def _numbered(paths: Iterable[Path], profile: InstrumentProfile, number: int) -> tuple[datetime, ReadingSet]:
@@ -95,14 +95,6 @@ def _numbered(paths: Iterable[Path], profile: InstrumentProfile, number: int) ->
         if count == number:
             return found
     raise NoSuchRow(what="set of readings", key=number)
-
-
-def _in_this_boot(box: Box, at: datetime, found: ReadingSet) -> ReadingSet:
-    """The same set as if it had been heard at its time in this boot, whose monotonic clock captures are timed by."""
-    received_ns = box.clock.monotonic_ns() - int((box.clock.now() - at) / timedelta(microseconds=1)) * 1000
-    shift = received_ns - found.received_ns
-    observations = tuple(structs.replace(one, received_ns=one.received_ns + shift) for one in found.observations)
-    return structs.replace(found, observations=observations, received_ns=received_ns)
 
 
 def _heard(
@@ -115,7 +107,11 @@ def _heard(
         pause_end_ns = last_ns + pause_ns if chunk.received_ns < last_ns else chunk.received_ns
         yield from _ended(instrument, instrument.tick(pause_end_ns), last_at_ns - last_ns)
         last_ns, last_at_ns = chunk.received_ns, chunk.received_at_ns
-        yield from _ended(instrument, instrument.receive_data(chunk.data, last_ns), last_at_ns - last_ns)
+        yield from _ended(
+            instrument, instrument.receive_data(chunk.data, last_ns, is_damaged=chunk.is_damaged), last_at_ns - last_ns
+        )
+        instrument.answer()
+        instrument.due(last_ns)
     yield from _ended(instrument, instrument.tick(last_ns + pause_ns), last_at_ns - last_ns)
 
 
@@ -123,12 +119,8 @@ def _ended(
     instrument: Instrument, sets: list[ReadingSet], offset_ns: int
 ) -> Iterator[tuple[datetime, ReadingSet | UnreadableRecord]]:
     """Give each set its time by the wall clock, which is `offset_ns` ahead of the monotonic one."""
-    yield from ((_at(one.received_ns + offset_ns), one) for one in sets)
-    yield from ((_at(instrument.heard_ns + offset_ns), error) for error in instrument.errors())
-
-
-def _at(wall_ns: int) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=wall_ns // 1000)
+    yield from ((hearing.at(one.received_ns + offset_ns), one) for one in sets)
+    yield from ((hearing.at(instrument.heard_ns + offset_ns), error) for error in instrument.errors())
 
 
 def _said(number: int, at: datetime, found: ReadingSet) -> Replayed:

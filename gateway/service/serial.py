@@ -1,43 +1,62 @@
-"""serial@PORT: what an instrument prints to readings of the exam in progress at its station.
+"""serial@PORT: what an instrument says to the journal, and from there to readings of the exam in progress, or to the inbox.
 
-Bytes are in the port's journal, with their arrival times, before anyone parses them, and durable before the readings made
-of them are. A set of readings without an exam is never guessed to be someone's: it stays in the journal, and is said.
+Bytes are in the port's journal, with their arrival times, before anyone parses them, and durable before anything is answered or
+kept (law 1). What a service that died had heard and not kept is found behind the journal's mark at the next start. A set without
+an exam is never guessed to be someone's: it waits in the inbox. An exam that begins, ends or changes ends the interval of a
+stream (law 5). While the disk is full, what arrives waits in memory, and then on the line; nothing is answered.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device.tty import Tty
-from gateway.errors import DeviceError, GatewayError
-from gateway.model import CaptureState
+from gateway.errors import DeviceError, DiskFull, NotReady
 from gateway.service import compose, log, notify
-from gateway.service import readings as readings_
-from gateway.source.serial import Instrument
+from gateway.service.complaints import Complaints
+from gateway.service.hearing import Hearing
+from gateway.service.settling import Settling
+from gateway.service.shown import Shown
+from gateway.spool import journal
 from gateway.spool.journal import Journal
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterable
+    from datetime import datetime
 
     from gateway.clock import Clock
     from gateway.config import Site
-    from gateway.errors import UnreadableRecord
-    from gateway.model import Capture, PerformedStep, ReadingSet
+    from gateway.device.tty import LineErrors
     from gateway.profile import InstrumentProfile
     from gateway.service.bell import Bell
+    from gateway.service.hearing import Ended
+    from gateway.spool.heard import Mark
+    from gateway.spool.journal import Place
     from gateway.spool.spool import Spool
 
 LISTEN_S: Final = 0.1
+PACE_S: Final = 0.03
+"""A stream is read at most so often: a chunk and a turn for each few characters would be many."""
 MINUTE_NS: Final = 60_000_000_000
+HOUR_NS: Final = 60 * MINUTE_NS
+ASSIGNED_NS: Final = 2_000_000_000
+"""What was assigned is looked for so often, if nobody rings."""
 REOPEN_S: Final = 2.0
+MOST_UNHEARD_BYTES: Final = 1 << 20
+BEHIND_BYTES: Final = 1 << 18
+"""The mark is moved on without a set once it is so far behind."""
 
 
 def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: Bell) -> None:
     """Serve one port until told to stop; an adapter that is unplugged is opened again when it is back."""
     box = compose.Box(site=site, spool=spool, clock=clock)
-    port = Port(name, box, profiles.instrument(site.serial[name].instrument, site.own_profiles))
+    port = Port(name, box, profiles.instrument(site.serial[name].instrument, site.own_profiles), bell)
     notify.ready()
     while not stop.is_set():
         try:
@@ -50,105 +69,225 @@ def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Eve
     port.close()
 
 
+class _Heard(Struct, frozen=True):
+    """What arrived, while the journal has no room for it."""
+
+    data: bytes
+    at: datetime
+    now_ns: int
+    is_damaged: bool
+
+
 class Port:
     """One serial port at work."""
 
-    def __init__(self, name: str, box: compose.Box, profile: InstrumentProfile) -> None:
-        """Open the journal of the port."""
+    def __init__(self, name: str, box: compose.Box, profile: InstrumentProfile, bell: Bell | None = None) -> None:
+        """Open the journal of the port, and keep what a service that died had heard."""
         self.profile = profile
         self._name = name
         self._box = box
-        self._station = box.site.serial[name].station or name
-        self._instrument = Instrument(profile)
+        self._bell = bell
+        self._run = box.site.run
         self._journal = Journal(box.site.data / "serial" / name)
+        self._hearing = Hearing(profile, box.clock.boot_id())
+        self._settling = Settling(name, box, profile)
+        self._shown = Shown(self._run, name, profile, box.clock.boot_id())
+        self._complaints = Complaints(box.clock.monotonic_ns())
         self._watchdog = notify.Watchdog()
         self._logger = log.of(f"serial@{name}")
-        self._is_gone = False
-        self._kept: dict[tuple[object, ...], Capture] = {}
-        """What was kept of each exam lately: a reprint is recognised by it."""
-        self._unreadable: list[UnreadableRecord] = []
-        self._complained_ns = box.clock.monotonic_ns() - MINUTE_NS
+        self._unheard: deque[_Heard] = deque()
+        self._is_hit = False
+        """The line had errors since the last byte."""
+        self._is_gone = self._is_full = False
+        self._is_between = False
+        """The exam has changed: what a stream says until it is heard is nobody's."""
+        self._marked_ns = self._tidied_ns = self._assigned_ns = -HOUR_NS
         self._finish_abandoned()
+        self._catch_up()
 
     def listen(self, tty: Tty, stop: threading.Event) -> None:
-        """Journal what arrives, then read it; raises DeviceGone when the line is unplugged."""
+        """Serve the line; raises DeviceGone when it is unplugged."""
         while not stop.is_set():
-            self._watchdog.alive()
-            data = tty.read(LISTEN_S)
-            now_ns = self._box.clock.monotonic_ns()
-            if data:
-                self._journal.append(data, self._box.clock.now(), now_ns)
-                ended = self._instrument.receive_data(data, now_ns)
-            else:
-                ended = self._instrument.tick(now_ns)
-            self._journal.sync()
-            for each in ended:
-                self._keep(each)
-            self._complain(self._instrument.errors(), now_ns)
-            if sent := self._instrument.answer() + self._instrument.due(now_ns):
-                tty.write(sent)
+            self._turn(tty, b"" if self._has_enough else tty.read(LISTEN_S))
+            if self._has_enough:
+                stop.wait(LISTEN_S)
+            elif self._hearing.is_stream:
+                stop.wait(PACE_S)
 
     def plugged(self) -> None:
         """The line is open (again)."""
         if self._is_gone:
-            self._box.spool.history.add(f"port {self._name}", "plugged in")
-        self._is_gone = False
+            self._settling.say("plugged in", "")
+        self._is_gone, self._shown.is_open, self._shown.problem = False, True, ""
 
     def unplugged(self, error: DeviceError) -> None:
-        """Say once that the line is gone."""
+        """Say once that the line is gone; what a stream had said until then is kept."""
+        now_ns = self._box.clock.monotonic_ns()
         if not self._is_gone:
-            self._box.spool.history.add(f"port {self._name}", "unplugged", text=str(error))
+            self._settling.say("unplugged", str(error))
             self._logger.warning("%s", error, extra={"CODE": error.code})
-        self._is_gone = True
+            self._finish_stream()
+        self._is_gone, self._shown.is_open, self._shown.problem = True, False, str(error)
+        self._watchdog.alive()
+        try:
+            self._keep_house(now_ns)
+        except DiskFull as full:
+            self._full(full)
+        self._shown.publish(self._hearing.instrument.recent, now_ns, at_once=True)
 
     def close(self) -> None:
-        """Make the journal durable, and close it."""
+        """Keep what a stream has said, make the journal durable, and close it."""
+        self._finish_stream()
         self._journal.close()
+        self._move_mark(self._hearing.mark)
 
-    def _complain(self, errors: list[UnreadableRecord], now_ns: int) -> None:
-        """Say what could not be read: of a line that does nothing but make noise, once a minute, with how often."""
-        self._unreadable += errors
-        if self._unreadable and now_ns - self._complained_ns >= MINUTE_NS:
-            count = f" ({len(self._unreadable)} of them)" if len(self._unreadable) > 1 else ""
-            self._say("a record could not be read", f"{self._unreadable[-1]}{count}")
-            self._unreadable, self._complained_ns = [], now_ns
+    # ---- one turn ----
 
-    def _keep(self, readings: ReadingSet) -> None:
-        step = self._box.spool.exams.running(self._station)
-        if step is None:
-            self._say("a reading came without an exam", f"{len(readings.observations)} values, kept in the journal")
-            return
-        if self._is_reprint(step, readings):
-            self._say("a reprint came", f"{len(readings.observations)} values, the same as before: no second object")
-            return
+    @property
+    def _has_enough(self) -> bool:
+        """Whether so much waits for room that the line must wait too."""
+        return self._is_full and sum(len(one.data) for one in self._unheard) > MOST_UNHEARD_BYTES
+
+    def _turn(self, tty: Tty, data: bytes) -> None:
+        """Journal what arrived, read it, keep what it ended, answer, and see to what is due."""
+        self._watchdog.alive()
+        now_ns = self._box.clock.monotonic_ns()
+        errors = tty.errors()
+        self._count(data, errors, now_ns)
         try:
-            capture = readings_.keep(self._box, self._name, self.profile, step, readings)
-        except GatewayError as error:
-            self._logger.error("%s", error, extra={"EXAM": str(step.exam_id), "CODE": error.code})  # noqa: TRY400  no trace: the sentence says it
-            self._say("a reading could not be kept", str(error))
-            return
-        self._kept[(step.exam_id, *_content(readings))] = capture
+            self._change_exam()
+            self._hear()
+            self._settle(self._hearing.tick(now_ns))
+            self._journal.sync_by(now_ns)
+            if not self._unheard:
+                self._answer(tty, now_ns)
+            self._keep_house(now_ns)
+        except DiskFull as error:
+            self._full(error)
+        self._complain(now_ns)
+        self._shown.publish(self._hearing.instrument.recent, now_ns)
 
-    def _is_reprint(self, step: PerformedStep, readings: ReadingSet) -> bool:
-        """Say whether the same was printed in this exam some minutes ago, and is still a part of it."""
-        oldest_ns = readings.received_ns - self.profile.reprint_minutes * MINUTE_NS
-        self._kept = {content: capture for content, capture in self._kept.items() if capture.started_ns > oldest_ns}
-        former = self._kept.get((step.exam_id, *_content(readings)))
-        if former is None:
-            return False
-        return self._box.spool.captures.get(step.exam_id, former.number).state is not CaptureState.DISCARDED
+    def _count(self, data: bytes, errors: LineErrors, now_ns: int) -> None:
+        """Let what arrived wait for its place in the journal, and count the errors of the line."""
+        is_hit = bool(errors.damaged or errors.overruns or errors.unplaced)
+        if is_hit:
+            self._shown.hit(errors)
+            self._complaints.hit(errors)
+        self._is_hit |= is_hit
+        if data:
+            self._unheard.append(_Heard(data, self._box.clock.now(), now_ns, self._is_hit))
+            self._is_hit = False
+            self._shown.heard(data, now_ns)
+
+    def _change_exam(self) -> None:
+        """End the interval of a stream where an exam has begun or ended: what has just arrived came before or after that."""
+        former = self._settling.step
+        if self._settling.look() and self._hearing.is_stream:
+            for each in self._hearing.end():
+                self._journal.sync()
+                self._settling.settle_in(former, each)
+            self._is_between = True
+
+    def _hear(self) -> None:
+        """Journal and read what waits. Raises DiskFull, and then the rest still waits."""
+        while self._unheard:
+            first = self._unheard[0]
+            end = self._append(first)
+            self._unheard.popleft()
+            self._settle(self._hearing.receive(first.data, first.now_ns, end, is_damaged=first.is_damaged))
+        if self._is_between:
+            self._hearing.drop()
+            self._move_mark(self._hearing.mark)
+            self._is_between = False
+        if self._is_full:
+            self._is_full, self._shown.problem = False, ""
+            self._settling.say("there is room again", "the journal goes on")
+
+    def _append(self, heard: _Heard) -> Place:
+        """Write a chunk. A new day is a new file while nothing is under way; its mark comes before its first byte."""
+        file = journal.file_of(heard.at)
+        if self._journal.place.file != file and self._hearing.is_quiet and self._settling.is_even:
+            self._journal.open(file)
+            self._hearing.moved(self._journal.place)
+        if self._journal.place.file != self._settling.marked.file:
+            self._move_mark(self._hearing.mark)
+        return self._journal.append(heard.data, heard.at, heard.now_ns, is_damaged=heard.is_damaged, stays=True)
+
+    def _settle(self, ended: Iterable[Ended]) -> None:
+        """Keep sets, after the bytes they are made of are durable."""
+        for each in ended:
+            self._journal.sync()
+            self._shown.sets += 1
+            self._settling.settle(each)
+
+    def _finish_stream(self) -> None:
+        for each in self._hearing.end():
+            self._journal.sync()
+            self._settling.settle_in(self._settling.step, each)
+
+    def _answer(self, tty: Tty, now_ns: int) -> None:
+        """Send what the instrument waits for, after what it sent is durable."""
+        instrument = self._hearing.instrument
+        if sent := instrument.answer() + instrument.due(now_ns):
+            self._journal.sync()
+            try:
+                tty.write(sent)
+            except NotReady as error:
+                self._complaints.refused(error)
+
+    # ---- what is due ----
+
+    def _keep_house(self, now_ns: int) -> None:
+        self._settling.try_again(now_ns)
+        is_rung = self._bell is not None and not self._is_gone and self._bell.wait(0.0)
+        if is_rung or now_ns - self._assigned_ns >= ASSIGNED_NS:
+            self._assigned_ns = now_ns
+            self._settling.take_assigned()
+        mark = self._hearing.mark
+        if now_ns - self._marked_ns >= MINUTE_NS and _is_behind(self._settling.marked, mark):
+            self._move_mark(mark)
+        if now_ns - self._tidied_ns >= HOUR_NS:
+            self._tidied_ns = now_ns
+            self._settling.tidy()
+
+    def _move_mark(self, mark: Mark) -> None:
+        self._marked_ns = self._box.clock.monotonic_ns()
+        self._settling.move_mark(mark)
+
+    def _full(self, error: DiskFull) -> None:
+        """Say once that there is no room; what is unheard waits, and when that is much, the line does."""
+        if not self._is_full:
+            self._logger.error("%s", error, extra={"CODE": error.code})
+            self._shown.problem = str(error)
+        self._is_full = True
+
+    def _complain(self, now_ns: int) -> None:
+        """Write into the history what could not be read, once a minute, with how often."""
+        unreadable = self._hearing.instrument.errors()
+        self._shown.unreadable += len(unreadable)
+        self._complaints.unread(unreadable)
+        for what, text in self._complaints.due(now_ns):
+            self._settling.say(what, text)
+
+    # ---- at the start ----
 
     def _finish_abandoned(self) -> None:
         """Close what this port was storing when its process died: nothing is there yet, and the journal has it."""
         for capture in self._box.spool.captures.abandoned(self._name):
             exams.finish_capture(self._box.spool, capture, note="not kept: the power failed; the journal has it")
 
-    def _say(self, what: str, text: str) -> None:
-        self._box.spool.history.add(f"port {self._name}", what, text=text)
+    def _catch_up(self) -> None:
+        """Keep what stands in the journal behind its mark, and go on behind that; a port without a mark begins at the end."""
+        folder = self._box.site.data / "serial" / self._name
+        self._settling.look()
+        mark = self._settling.marked
+        if not mark.file or not (folder / mark.file).exists():
+            self._hearing.begin(self._journal.open(journal.file_of(self._box.clock.now())))
+        else:
+            place = self._journal.open(mark.file, mark.offset)
+            self._settle(self._hearing.catch_up(journal.read(folder / mark.file, min(mark.offset, place.offset)), mark))
+        self._move_mark(self._hearing.mark)
 
 
-def _content(readings: ReadingSet) -> tuple[object, ...]:
-    """What a set says, without when it came."""
-    return tuple(
-        (one.concept, one.value, one.unit, one.laterality, one.part_of, one.raw) for one in readings.observations
-    )
+def _is_behind(marked: Mark, mark: Mark) -> bool:
+    return marked.file != mark.file or mark.offset - marked.offset >= BEHIND_BYTES

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 DAMAGED: Final = 0x1A
 """What a character that the line damaged reads as (device.tty)."""
 DOUBT: Final = "the line had errors while it arrived"
+PAUSE_NS: Final = 500_000_000
 MOST_PARTS: Final = 4096
 """Values, or pieces of curves: a set that has no end is ended here, and a stream's interval condensed."""
 
@@ -74,7 +75,7 @@ class Instrument:
         self.heard_ns = 0
         """When something arrived last."""
         self.began_ns = 0
-        """When the first byte arrived of what is under way since the last pause or the end of the last set; 0: nothing is."""
+        """Not later than the first byte of the set that is under way; 0: nothing is. A pause before its first value begins it anew."""
         self.recent = Recent()
         self._observations: list[Observation] = []
         self._traces: list[Trace] = []
@@ -103,6 +104,8 @@ class Instrument:
         """Return the set that a pause has ended, or the interval of a stream, if any."""
         if self._collect_ns and self._since_ns and now_ns - self._since_ns >= self._collect_ns:
             return self.end()
+        if self.began_ns and not self._since_ns and now_ns - self.heard_ns >= PAUSE_NS:
+            self.began_ns = now_ns
         if now_ns - self.heard_ns < self._idle_ns or not self.began_ns:
             return []
         ended = []

@@ -22,6 +22,7 @@ from tests.pacs import storescp
 from tests.service.world import site_file
 
 STATION = "ROOM-1"
+PAUSE_S = 0.7
 WHO = Patient(patient_id="E-1", name="Synthetic^Eye", birth_date="19700102", sex="F")
 
 
@@ -94,6 +95,7 @@ def clinic(folder: Path, ports: tuple[int, int, int], lines: Mapping[str, str]) 
             until(
                 lambda each=each, journal=data / "serial" / name: is_heard(each, journal), 60.0, "a port did not open"
             )
+        time.sleep(PAUSE_S)  # the noise is over: what is printed from now on begins now, and not before the exam does
         yield Clinic(file, folder / "pacs", instruments, spool)
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from pydicom.dataset import Dataset
 
-from gateway import exam
+from gateway import config, exam
 from gateway.clock import SystemClock
-from gateway.model import PerformedStep
+from gateway.model import InboxState, PerformedStep
+from gateway.service.bell import ring
 from gateway.simulators import nidek
 from gateway.simulators.analyser import Analyser
 from tests.flow import clinic as clinics
-from tests.flow.clinic import Clinic, check_validity, numbers, until
+from tests.flow.clinic import PAUSE_S, Clinic, check_validity, numbers, until
 
 INSTRUMENTS = {"RT": "nidek-rt", "LM": "nidek-lm", "ARK": "nidek-ark", "NT": "nidek-nt"}
 LINES = INSTRUMENTS | {"LAB": "astm-analyser"}
@@ -155,8 +157,21 @@ def test_an_analyser_has_every_frame_acknowledged_and_its_results_arrive(clinic:
 
 
 @pytest.mark.timeout(120)
-def test_a_reading_without_an_exam_waits_in_the_journal(clinic: Clinic) -> None:
-    before = len(clinic.objects().get("SR", []))
+def test_a_reading_without_an_exam_waits_in_the_inbox_until_a_person_says_whose_it_is(clinic: Clinic) -> None:
     clinic.instruments["NT"].print(nidek.tonometer())
     until(lambda: "a reading came without an exam" in clinic.events("NT"), 20.0, "it was not said")
-    assert len(clinic.objects().get("SR", [])) == before
+    (entry,) = clinic.spool.inbox.waiting()
+    assert [one.value for one in entry.readings.observations] == ["18.7", "13.0"]
+    step = clinic.start()
+    time.sleep(PAUSE_S)
+    assert clinic.readings(step) == 0
+    clinic.spool.inbox.assign(entry.entry_id, step.exam_id, by="Ada")
+    ring(config.load(clinic.file).run, "serial@NT")
+    until(lambda: clinic.readings(step) == 1, 20.0, "it was not kept")
+    assert clinic.spool.inbox.get(entry.entry_id).state is InboxState.KEPT
+    (capture,) = clinic.spool.captures.of_exam(step.exam_id)
+    assert abs(capture.started_at - entry.received_at) < timedelta(milliseconds=10)
+    exam.complete(clinic.spool, SystemClock(), step.exam_id)
+    until(lambda: clinic.is_sent(step), 60.0, "not everything was delivered")
+    report = next(ds for ds in clinic.objects()["SR"] if ds.StudyInstanceUID == step.study_instance_uid)
+    assert [value for _, _, value, _ in numbers(report)] == ["18.7", "13.0"]
