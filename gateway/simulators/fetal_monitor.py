@@ -23,7 +23,7 @@ TICKS_A_MINUTE: Final = 480
 
 
 class FetalMonitor:
-    """One monitor. Faults: `noise` before each message, and what the line itself can do (cut, unplug)."""
+    """One monitor. Faults: `noise` before each message; `switch_off` in the middle of one, and on again."""
 
     def __init__(self, line: SimulatedInstrument, *, is_twin: bool = True, noise: bytes = b"") -> None:
         """`is_twin`: it measures a second heart rate."""
@@ -33,10 +33,20 @@ class FetalMonitor:
         self._is_marked = False
         self.is_lifted = False
         """The transducers are off: the pens are lifted."""
+        self._is_on = True
+        self._cut_at: int | None = None
 
     def press_mark(self) -> None:
         """Somebody presses Mark."""
         self._is_marked = True
+
+    def switch_off(self, cut_at: int) -> None:
+        """The power goes after so many bytes of what is sent next."""
+        self._cut_at = cut_at
+
+    def switch_on(self) -> None:
+        """The power is back."""
+        self._is_on = True
 
     def serve(self, stop: threading.Event) -> None:
         """Send until told to stop."""
@@ -48,6 +58,8 @@ class FetalMonitor:
 
     def tick(self, number: int) -> bytes:
         """Return what is sent in one eighth of a second."""
+        if not self._is_on:
+            return b""
         messages = []
         if self._is_marked:
             self._is_marked = False
@@ -62,7 +74,10 @@ class FetalMonitor:
             messages.append(message(MOVEMENT, b"%d" % (number % 16 == 0)))
             if self._is_twin:
                 messages.append(message(HEART_RATE_2, b"%02d" % (heart_rate(number // 2) - 12)))
-        return b"".join(self._noise + each for each in messages)
+        sent = b"".join(self._noise + each for each in messages)[: self._cut_at]
+        if self._cut_at is not None:
+            self._cut_at, self._is_on = None, False
+        return sent
 
 
 def message(kind: bytes, data: bytes) -> bytes:

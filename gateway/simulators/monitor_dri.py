@@ -51,7 +51,7 @@ class Asked(Struct, frozen=True):
 
 
 class Monitor:
-    """One monitor. Faults: `damaged` frames by number, from 1; `mute` stops what it was asked for, as after a restart."""
+    """One monitor. Faults: `damaged` frames by number, from 1; `noise`; `switch_off` in the middle of a frame, and on again."""
 
     def __init__(self, line: SimulatedInstrument, *, damaged: frozenset[int] = frozenset(), noise: bytes = b"") -> None:
         """`noise` is sent before each frame."""
@@ -67,6 +67,8 @@ class Monitor:
         self.seconds = 0
         """How many seconds of curves were sent."""
         self.patient = dict(PATIENT)
+        self._is_on = True
+        self._cut_at: int | None = None
 
     def serve(self, stop: threading.Event) -> None:
         """Send what was asked for, a second of curves each second, until told to stop."""
@@ -79,8 +81,10 @@ class Monitor:
             time.sleep(0.01)
 
     def listen(self) -> None:
-        """Take the requests that have arrived."""
+        """Take the requests that have arrived; whoever is switched off hears none."""
         self._received += self._line.heard()
+        if not self._is_on:
+            self._received.clear()
         while (begin := self._received.find(0x7E)) >= 0 and (end := self._received.find(0x7E, begin + 1)) > 0:
             frame = bytes(self._received[begin + 1 : end])
             del self._received[: end + (1 if frame else 0)]
@@ -90,15 +94,21 @@ class Monitor:
 
     def send_second(self, second: int) -> None:
         """Send what is due in one second of a clock that begins at 0."""
+        if not self._is_on:
+            return
         if self.asked.interval_s and second % self.asked.interval_s == 0:
             self._send(values_record(self.patient, second))
         if self.asked.curves:
             self._send(curves_record({number: self._samples(number) for number in self.asked.curves}, second))
             self.seconds += 1
 
-    def mute(self) -> None:
-        """Forget every request, as the monitor does when it is switched off and on."""
-        self.asked = Asked()
+    def switch_off(self, cut_at: int) -> None:
+        """The power goes after so many bytes of the next frame: it is cut, and every request forgotten."""
+        self._cut_at = cut_at
+
+    def switch_on(self) -> None:
+        """The power is back; nothing is sent before it is asked for."""
+        self._is_on = True
 
     def _take(self, record: bytes) -> None:
         length, main = struct.unpack_from("<h", record)[0], struct.unpack_from("<h", record, 14)[0]
@@ -118,11 +128,15 @@ class Monitor:
         return [sample(number, index) for index in range(start, start + RATES_HZ[number])]
 
     def _send(self, record: bytes) -> None:
+        if not self._is_on:
+            return
         self._frames += 1
         sent = framed(record)
         if self._frames in self._damaged:
             sent = sent[:50] + bytes([sent[50] ^ 0x01]) + sent[51:]
-        self._line.print(sent, noise=self._noise)
+        self._line.print(sent, noise=self._noise, cut_at=self._cut_at)
+        if self._cut_at is not None:
+            self._cut_at, self._is_on, self.asked = None, False, Asked()
 
 
 def sample(number: int, index: int) -> int:

@@ -129,6 +129,20 @@ def test_seconds_that_are_lost_stay_a_gap_in_every_channel(monitor: FetalMonitor
     assert len(found["EventMark"]) == len(found["55283-6"]) == 80
 
 
+def test_a_monitor_that_is_switched_off_in_a_message_loses_that_one_and_leaves_a_gap(monitor: FetalMonitor) -> None:
+    instrument = Instrument(PROFILE)
+    for number in range(160):
+        if number == 40:
+            monitor.switch_off(cut_at=11)
+        if number == 72:
+            monitor.switch_on()
+        instrument.receive_data(monitor.tick(number), SECOND + number * SECOND // 8)
+    assert [str(error)[-15:] for error in instrument.errors()] == ["it was cut off."]
+    found = traces(instrument.end()[0])
+    assert found["55283-6"][20:36] == [NO_SAMPLE] * 16
+    assert found["55283-6"][36:] == [heart_rate(n) for n in range(36, 80)]
+
+
 def test_single_lost_samples_do_not_add_up_to_more_than_a_second(monitor: FetalMonitor) -> None:
     instrument = played(range(1600), monitor=monitor, lost=frozenset(range(0, 1600, 20)))
     found = traces(instrument.end()[0])

@@ -272,7 +272,9 @@ def test_a_monitor_on_a_line_is_asked_and_answers_and_is_asked_again_after_it_wa
             monitor.listen()
             monitor.send_second(second)
             if second == 12:
-                monitor.mute()
+                monitor.switch_off(cut_at=60)
+            if second == 15:
+                monitor.switch_on()
     assert monitor.requests == 6
     (one,) = [*found, *instrument.end()]
     (curve,) = one.traces
