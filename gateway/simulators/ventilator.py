@@ -148,6 +148,7 @@ class Ventilator:
     def _answer(self) -> None:
         while CR in self._heard:
             message, _, self._heard = self._heard.partition(CR)
+            self._has_host |= message.endswith(_framed(SOH + b"\x51")[:-1])
             command = message[message.rfind(ESC) :] if ESC in message else b""
             if not command:
                 continue

@@ -236,7 +236,8 @@ class MedibusFrames:
     """Separates what a MEDIBUS device sends: commands and replies, and the real-time bytes (80h and above) that may stand anywhere.
 
     A command may stand inside a reply: the reply goes on after it. A record is `ESC` or `SOH`, the command byte and its data,
-    without the checksum; or up to eight sync cycles, each a sync byte (D0h to DFh) and the real-time bytes after it.
+    without the checksum; or up to eight sync cycles, each a sync byte (D0h to DFh) and the real-time bytes after it: those that
+    ended before a command or reply did come before it.
     """
 
     def __init__(self, *, limit_bytes: int = MAX_MESSAGE_BYTES) -> None:
@@ -288,6 +289,7 @@ class MedibusFrames:
             if len(current) > self._limit:
                 self._ready.append(Record(bytes(self._open.pop()[: self._limit]), Fault.OVERLONG))
             return
+        self._end_cycles()
         record = bytes(self._open.pop())
         is_right = len(record) > _SHORTEST_MEDIBUS and record[-2:] == sum8(sum(record[:-2]))
         content = record[:-2] if is_right else record

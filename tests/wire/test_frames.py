@@ -195,6 +195,11 @@ def test_eight_cycles_of_real_time_are_one_record() -> None:
     assert [record.data for record in found] == [b"".join(cycles[at : at + 8]) for at in (0, 8, 16)]
 
 
+def test_cycles_that_ended_before_a_reply_come_before_it() -> None:
+    found = records_of(MedibusFrames(), [b"\xd1\x81\x82\xd1\x83" + ICC + b"\x84"])
+    assert [record.data for record in found] == [b"\xd1\x81\x82", ICC[:2], b"\xd1\x83\x84"]
+
+
 def test_a_cycle_without_an_end_is_given_up_and_the_next_is_whole() -> None:
     found = records_of(MedibusFrames(), [b"\xd1\x81\x82\xd1" + b"\xbf" * 200 + b"\xd1\x83\x84"])
     assert [record.fault for record in found] == [Fault.NONE, Fault.OVERLONG, Fault.NONE]

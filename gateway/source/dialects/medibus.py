@@ -59,6 +59,9 @@ class Medibus:
         self._bytes_per_s = profile.line.baud / _BITS_IN_BYTE
         self._answer = b""
         self._streams: tuple[curves.Stream, ...] = ()
+        """As the device sends them now."""
+        self._chosen: tuple[curves.Stream, ...] = ()
+        """As it is to send them."""
         self._is_streaming = False
         self._enabling = b""
         self._to_ask: deque[bytes] = deque()
@@ -168,8 +171,8 @@ class Medibus:
             case 0x53:  # OFFER
                 self._choose(body)
             case 0x54:  # CONFIGURE
+                self._streams, self._is_streaming = self._chosen or self._streams, True
                 self._enabling = curves.enabled(len(self._streams))
-                self._is_streaming = True
             case 0x24 | 0x2B:
                 return _values(code, body, 4, received_ns)
             case 0x29:
@@ -185,13 +188,17 @@ class Medibus:
         return Said()
 
     def _choose(self, offer: bytes) -> None:
-        """Take from the curves that the device offers those that are wanted, and have it send them."""
+        """Take from the curves that the device offers those that are wanted, and have it send them.
+
+        Where none is known, they are what it sends: a recording that begins in the middle has seen no configuration.
+        """
         chosen = curves.chosen(offer, self._bytes_per_s * SHARE)
-        if chosen == self._streams and self._is_streaming:
-            return
-        self._streams, self._is_streaming = chosen, False
-        if chosen:
+        if not chosen or not self._streams:
+            self._streams = chosen
+        if chosen and not (chosen == self._streams and self._is_streaming):
+            self._is_streaming = False
             self._to_ask.appendleft(bytes([CONFIGURE]) + curves.configuration(chosen))
+        self._chosen = chosen
 
 
 # ---- records ----
