@@ -144,6 +144,13 @@ In `hw/modalities/`: each says what is known from public sources, and what the i
 | profile | what it is for | connector | objects (still, film) |
 |---|---|---|---|
 {_modalities()}
+
+## Serial instruments
+
+In `hw/instruments/`: where each protocol was read, what was held against a published example, and what was not. A patient's name
+or number that an instrument sends is never used: the exam in progress at its port says who it is.
+
+{_instruments()}
 """,
     )
 
@@ -154,6 +161,30 @@ def _modalities() -> str:
         f"| `{each.name}` | {each.title} | {each.input.connector} | {each.object.modality}: {each.object.still}, {each.object.cine} |"
         for each in found
     )
+
+
+def _instruments() -> str:
+    return "\n\n".join(
+        "\n".join(
+            [
+                f"### {each.title}",
+                "",
+                f"`{each.name}`, dialect `{each.kind}`, as shipped {_line(each.line)}.",
+                "",
+                "Read from:",
+                *(f"- {source}" for source in each.sources),
+                "",
+                "To confirm:",
+                *(f"- {what}" for what in each.confirm),
+            ]
+        )
+        for each in map(profile.instrument, profile.names("instruments"))
+    )
+
+
+def _line(line: profile.SerialSettings) -> str:
+    handshake = "" if line.handshake == "none" else f", {line.handshake}"
+    return f"{line.baud} baud {line.data_bits}{line.parity}{line.stop_bits}{handshake}"
 
 
 def command_line(commands: click.Group) -> str:
