@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from gateway.clock import Clock
     from gateway.config import Site
+    from gateway.profile import InstrumentProfile
     from gateway.service.bell import Bell
+    from gateway.service.replay import Replayed
     from gateway.spool.spool import Spool
 
     Serve = Callable[[Site, Spool, Clock, threading.Event, Bell], None]
@@ -309,25 +311,57 @@ def replay(
     """Read the journal of a port once more, with today's parser; print what is in it."""
     if (number is None) != (exam is None):
         raise click.UsageError("--keep and --exam go together")
-    from gateway import profile as profiles
     from gateway.service import replay as replaying
     from gateway.service.compose import Box
 
-    site = config.load(file)
-    if port not in site.serial:
-        raise click.BadParameter(f"there is no [serial.{port}]; known: {', '.join(site.serial) or 'none'}")
-    instrument = profiles.instrument(profile or site.serial[port].instrument, site.own_profiles)
+    site, instrument = _instrument(file, port, profile)
     paths = replaying.journals(site.data / "serial" / port, day)
     if number is not None and exam is not None:
         with _spool(site) as (spool, clock):
             replaying.keep(Box(site=site, spool=spool, clock=clock), port, paths, instrument, exam, number)
-    found = list(replaying.play(paths, instrument))
+    _print_sets(list(replaying.play(paths, instrument)), as_json=as_json)
+
+
+@serial.command("read")
+@click.argument("port")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--profile", default="", help="Read it as this instrument's; without it, as the configuration says.")
+@click.option("--exam", type=click.UUID, help="Keep what is in it in this exam; without it, it is only printed.")
+@as_json_option
+@click.pass_obj
+def read_file(file: Path, *, port: str, path: Path, profile: str, exam: UUID | None, as_json: bool) -> None:
+    """Read a file that an instrument wrote onto a stick, as if it had come over its port; print what is in it."""
+    from gateway.clock import SystemClock
+    from gateway.service import files
+    from gateway.service.compose import Box
+
+    site, instrument = _instrument(file, port, profile)
+    found = files.read(path, instrument, SystemClock())
+    if exam is not None:
+        with _spool(site) as (spool, clock):
+            files.keep(Box(site=site, spool=spool, clock=clock), port, instrument, exam, found)
+    _print_sets(files.said(found, SystemClock()), as_json=as_json)
+
+
+def _instrument(file: Path, port: str, profile: str) -> tuple[Site, InstrumentProfile]:
+    """The configuration, and the profile of what is on a port, or the one that is named. Raises BadParameter."""
+    from gateway import profile as profiles
+
+    site = config.load(file)
+    if port not in site.serial:
+        raise click.BadParameter(f"there is no [serial.{port}]; known: {', '.join(site.serial) or 'none'}")
+    return site, profiles.instrument(profile or site.serial[port].instrument, site.own_profiles)
+
+
+def _print_sets(found: Sequence[Replayed], *, as_json: bool) -> None:
     if as_json:
         _print_json(found)
         return
     for one in found:
         name = f"set {one.number}" if one.number else "damaged"
         click.echo(f"{name:<8} {one.received_at:%Y-%m-%d %H:%M:%S} UTC  {one.model_name}{one.error}")
+        for curve in one.curves:
+            click.echo(f"{'':<8} curve: {curve}")
         for value in one.values:
             doubts = f"  ({'; '.join(value.doubts)})" if value.doubts else ""
             where = f"{value.measurement:<22} {value.laterality or '-':<2}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from gateway.errors import UnreadableRecord
+    from gateway.model import Trace
     from gateway.profile import InstrumentProfile
     from gateway.service.compose import Box
 
@@ -53,6 +54,8 @@ class Replayed(Struct, frozen=True, kw_only=True):
     """By the clock of the box at that time, UTC."""
     model_name: str = ""
     values: tuple[Value, ...] = ()
+    curves: tuple[str, ...] = ()
+    """Which there are, and how long."""
     unread: int = 0
     error: str = ""
 
@@ -71,7 +74,7 @@ def play(paths: Iterable[Path], profile: InstrumentProfile) -> Iterator[Replayed
     for at, one in _heard(paths, profile):
         if isinstance(one, ReadingSet):
             count += 1
-            yield _said(count, at, one)
+            yield said(count, at, one)
         else:
             yield Replayed(number=0, received_at=at, error=str(one))
 
@@ -123,7 +126,8 @@ def _ended(
     yield from ((hearing.at(instrument.heard_ns + offset_ns), error) for error in instrument.errors())
 
 
-def _said(number: int, at: datetime, found: ReadingSet) -> Replayed:
+def said(number: int, at: datetime, found: ReadingSet) -> Replayed:
+    """Return what a set says, for a person to read."""
     values = (
         Value(
             concept=one.concept.meaning,
@@ -140,5 +144,11 @@ def _said(number: int, at: datetime, found: ReadingSet) -> Replayed:
         received_at=at,
         model_name=found.model_name,
         values=tuple(values),
+        curves=tuple(_curve(one) for one in found.traces),
         unread=found.unread,
     )
+
+
+def _curve(trace: Trace) -> str:
+    count = len(trace.samples) // 2
+    return f"{trace.channel.meaning}, {count / trace.hz:g} s of {trace.hz:g} samples in a second"

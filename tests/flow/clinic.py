@@ -70,7 +70,9 @@ def clinic(folder: Path, ports: tuple[int, int, int], lines: Mapping[str, str]) 
     """Open one, with an instrument (by its profile) on each line; `ports`: of the PACS, of our own SCP, of the panel."""
     dicom, listen, panel = ports
     instruments = {
-        name: SimulatedInstrument(baud=max(9600, profiles.instrument(profile).line.baud))
+        name: SimulatedInstrument(
+            baud=max(9600, profiles.instrument(profile, str(folder / "data" / "profiles")).line.baud)
+        )
         for name, profile in lines.items()
     }
     file = site_file(
