@@ -17,7 +17,8 @@ from gateway.model import CaptureState, Patient
 from gateway.profile import InstrumentProfile
 from gateway.service.compose import Box
 from gateway.service.serial import Port
-from gateway.simulators import nidek
+from gateway.simulators import monitor_dri, nidek
+from gateway.simulators.fetal_monitor import TICKS_A_MINUTE, FetalMonitor
 from gateway.simulators.instrument import SimulatedInstrument, dose_report
 from gateway.source.serial import Instrument
 from gateway.spool.spool import Spool
@@ -31,7 +32,24 @@ TIMES_LINE_RATE = 100.0
 READINGS = 20
 GOAL_MS = 200.0
 LOST_S = 10.0
+CURVES = (1, 4, 8, 9, 13, 14)
+
+
+def _monitor_second() -> bytes:
+    """A second of a theatre's monitor: its values and six curves."""
+    curves = {n: [monitor_dri.sample(n, at) for at in range(monitor_dri.RATES_HZ[n])] for n in CURVES}
+    records = monitor_dri.values_record(monitor_dri.PATIENT, 0), monitor_dri.curves_record(curves, 0)
+    return b"".join(map(monitor_dri.framed, records))
+
+
+def _fetal_minute() -> bytes:
+    with SimulatedInstrument(baud=0) as line:
+        return b"".join(map(FetalMonitor(line).tick, range(TICKS_A_MINUTE)))
+
+
 MESSAGES = {
+    "ge-s5-monitor": _monitor_second(),
+    "ge-corometrics": _fetal_minute(),
     "nidek-rt": nidek.refractor(),
     "nidek-lm": nidek.lensmeter(),
     "nidek-ark": nidek.autorefractor(),
@@ -47,17 +65,18 @@ def run(size: int = BYTES, readings: int = READINGS) -> list[dict[str, object]]:
 
 def _parser(name: str, message: bytes, size: int) -> dict[str, object]:
     data = message * (size // len(message))
-    instrument = Instrument(profiles.instrument(name))
+    profile = profiles.instrument(name)
+    instrument, baud = Instrument(profile), max(FASTEST_BAUD, profile.line.baud)
     began = time.perf_counter()
     for start in range(0, len(data), PIECE):
         instrument.receive_data(data[start : start + PIECE], 1)
     ours = len(data) / (time.perf_counter() - began)
-    peer = FASTEST_BAUD / BITS_A_BYTE
+    peer = baud / BITS_A_BYTE
     return {
         "name": f"serial, parser of {name}",
         "ours": round(ours / 1e6, 3),
         "peer": round(peer / 1e6, 6),
-        "peer_name": f"the line at {FASTEST_BAUD} baud",
+        "peer_name": f"the line at {baud} baud",
         "unit": "MB/s",
         "ratio": round(ours / peer, 1),
         "goal": TIMES_LINE_RATE,
