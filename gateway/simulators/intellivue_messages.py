@@ -97,10 +97,10 @@ def sample(wave: Wave, index: int) -> int:
     return wave.top // 2 + (turn * 7 if turn < 2 * wave.count else (4 * wave.count - turn) * 7)
 
 
-def block(wave: Wave, number: int) -> bytes:
+def block(wave: Wave, number: int, state: int = 0) -> bytes:
     """Return 256 ms of a curve, with its identifier and state."""
     samples = [sample(wave, number * wave.count + each) for each in range(wave.count)]
-    return struct.pack(f">HHH{wave.count}H", wave.identifier, 0, 2 * wave.count, *samples)
+    return struct.pack(f">HHH{wave.count}H", wave.identifier, state, 2 * wave.count, *samples)
 
 
 def accepted(options: int) -> bytes:

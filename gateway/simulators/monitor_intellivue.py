@@ -56,10 +56,13 @@ class Monitor:
         self._next_values = self._next_curves = 0.0
         self._sequence = {0x0006: 0, 0x0009: 0}
         self._poll: dict[int, tuple[int, int]] = {}
-        self._block = 0
+        self.blocks = 0
+        """How many pieces of curves, of 256 ms, were sent."""
         self.patient: tuple[Numeric, ...] = PATIENT
         self.waves: tuple[Wave, ...] = ()
         """What was chosen of WAVES."""
+        self.states: dict[int, int] = {}
+        """What it says against curves, by identifier."""
         self.is_mute = False
         self.requests: list[str] = []
         """What it was asked, in words."""
@@ -171,7 +174,7 @@ class Monitor:
         self._send(messages.remote(2, invoke, SET, MDS + bytes(4)))
 
     def _ticks(self) -> int:
-        return self._block * 2048
+        return self.blocks * 2048
 
     def _objects(self, kind: int, group: int) -> list[bytes]:
         """What a single poll of a class of objects returns: their context, or what is observed."""
@@ -192,9 +195,14 @@ class Monitor:
             self._periodic(
                 0x09,
                 0,
-                [messages.item(wave.handle, [(0x096E, messages.block(wave, self._block))]) for wave in self.waves],
+                [
+                    messages.item(
+                        wave.handle, [(0x096E, messages.block(wave, self.blocks, self.states.get(wave.identifier, 0)))]
+                    )
+                    for wave in self.waves
+                ],
             )
-            self._block += 1
+            self.blocks += 1
 
     def _periodic(self, kind: int, group: int, objects: list[bytes]) -> None:
         self._sequence[kind] += 1

@@ -216,6 +216,32 @@ def test_a_curve_goes_on_after_a_new_association_with_what_was_lost_between() ->
     assert [one for one in after if one != NO_SAMPLE][:5] == expected(PRESSURE, 5, len(before))
 
 
+@pytest.mark.parametrize(
+    ("state", "doubts", "is_kept"),
+    [
+        (0x4000, ("the monitor calls it questionable",), True),
+        (0x8000, (), False),
+        (0x2400, (), False),
+        (0x0002, (), True),
+    ],
+)
+def test_a_block_that_is_held_against_does_not_tear_its_curve(
+    state: int, doubts: tuple[str, ...], is_kept: bool
+) -> None:
+    room = Room(structs.replace(PROFILE, curves=("ABP",))).run(5)
+    room.reading()
+    room.monitor.states = {PRESSURE.identifier: state}
+    room.run(0.3)
+    room.monitor.states = {}
+    (trace,) = room.run(5).reading().traces
+    samples = samples_of(trace)
+    assert trace.doubts == doubts
+    assert (samples[: PRESSURE.count] == [NO_SAMPLE] * PRESSURE.count) is not is_kept
+    assert samples.count(NO_SAMPLE) < 2 * PRESSURE.count + 5
+    room.run(70)
+    assert room.reading().traces[0].doubts == ()
+
+
 def test_the_compound_electrocardiogram_is_three_leads() -> None:
     instrument = Instrument(PROFILE)
     context = [

@@ -51,6 +51,8 @@ class IntelliVue:
         self._shapes: dict[tuple[Handle, int], _Shape | None] = {}
         self._next_ticks: dict[tuple[Handle, int], int] = {}
         """When the next sample of each curve is expected."""
+        self._held_against: dict[tuple[Handle, int, int], int] = {}
+        """When each bit of its state was set last, of each curve."""
 
     def hear(self, record: Record, received_ns: int) -> Said:
         """Return what a frame says. Raises UnreadableRecord for a damaged one, a foreign one, and where the monitor does not want to talk."""
@@ -82,7 +84,7 @@ class IntelliVue:
 
     def _begin(self, event: wire.Created) -> Said:
         """A new association has new handles."""
-        for each in (self._said, self._shapes, self._next_ticks):
+        for each in (self._said, self._shapes, self._next_ticks, self._held_against):
             each.clear()
         mode = event.attributes.get(wire.MODE, b"")
         self._is_demonstration = bool(int.from_bytes(mode[:2], "big") & wire.DEMONSTRATION)
@@ -167,9 +169,18 @@ class IntelliVue:
                 zero=shape.zero,
                 samples=struct.pack(f"<{len(samples)}h", *samples),
                 received_ns=received_ns - lost * shape.period * _TICK_NS,
-                doubts=self._doubts(0 if state & _NO_VALUE else state),
+                doubts=self._doubts(self._lasting(key, 0 if state & _NO_VALUE else state, received_ns)),
             )
         ]
+
+    def _lasting(self, key: tuple[Handle, int], state: int, now_ns: int) -> int:
+        """The state of a curve, with what was said against it lately: it is one curve, however often that comes and goes."""
+        for bit in _DOUBTS:
+            if state & bit:
+                self._held_against[*key, bit] = now_ns
+            elif now_ns - self._held_against.get((*key, bit), -_CLOCK * _TICK_NS) <= self._longest_gap * _TICK_NS:
+                state |= bit
+        return state
 
     def _lost(self, key: tuple[Handle, int], ticks: int, count: int, period: int) -> int:
         """Return how many samples are missing before a piece that begins at `ticks`; the clock goes round at 32 bits."""
