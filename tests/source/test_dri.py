@@ -171,6 +171,22 @@ def test_pieces_are_joined_an_invalid_sample_is_none_and_a_lost_second_stays_a_g
     assert found == [*[0] * 25, *[1] * 3, NO_SAMPLE, *[1] * 21, *[NO_SAMPLE] * 25, *[3] * 25, *[4] * 25]
 
 
+def test_a_second_whose_frame_was_damaged_stays_a_gap_though_the_next_comes_a_little_early() -> None:
+    frames = [framed(curves_record({9: [n] * 25}, 1)) for n in range(4)]
+    frames[2] = frames[2][:60] + bytes([frames[2][60] ^ 1]) + frames[2][61:]
+    instrument = Instrument(PROFILE)
+    for frame, when in zip(frames, (1.0, 2.0, 3.0, 3.97), strict=True):
+        instrument.receive_data(frame, round(when * SECOND))
+    (trace,) = instrument.end()[0].traces
+    assert samples_of(trace) == [*[0] * 25, *[1] * 25, *[NO_SAMPLE] * 24, *[3] * 25]
+
+
+def test_an_ecg_whose_electrode_is_off_says_so() -> None:
+    off = struct.pack("<hHH3h", 3, 0x0008, 0, 0, 0, 0)
+    (trace,) = heard(framed(record_of(1, [(1, off)], 1))).traces
+    assert (samples_of(trace), trace.doubts) == ([0, 0, 0], ("the monitor says that an electrode is off",))
+
+
 def test_a_curve_that_is_late_or_early_by_less_than_a_second_has_no_gap() -> None:
     frames = [framed(curves_record({9: [n] * 25}, 1)) for n in range(6)]
     (trace,) = heard(*frames, seconds=(1.3, 2.1, 3.05, 4.0, 5.9, 6.0)).traces

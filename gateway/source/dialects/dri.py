@@ -6,7 +6,7 @@ time of a record is the monitor's own clock, and is not used.
 
 Sources. Datex-Ohmeda S/5 DRI Specification 8005313 and Computer Interface as VSCapture (Class1.cs, Class2.cs) reads them:
 header, requests, frames. pycollect (measures.py, device.py) and a Rust reader (waveform.rs): rates and scales of the curves,
-at most 600 samples a second together. They do not agree on two scales: the flow is in tenths (two of three), the pulse wave
+at most 600 samples a second together; a driver in Go (type.go): the status of a curve. They do not agree on two scales: the flow is in tenths (two of three), the pulse wave
 in hundredths of a percent (three of four). Not read: the O2, N2O, agent, volume and EEG curves, trends, alarms.
 """
 
@@ -72,6 +72,8 @@ class Dri:
     def hear(self, record: Record, received_ns: int) -> Said:
         """Return what a record says. Raises UnreadableRecord for a damaged one, and for one whose parts lie outside of it."""
         if record.fault:
+            for pace in self._paces.values():
+                pace.suspect()
             raise UnreadableRecord(problem=record.fault)
         main, parts = _parts(record.data)
         match main:
@@ -120,16 +122,18 @@ class Dri:
             if number not in _BY_NUMBER:
                 unread += number != _EVERY
                 continue
-            samples = _samples(part)
+            status, samples = _samples(part)
             self._curves_ns = received_ns
             if samples:
-                traces.append(self._trace(_BY_NUMBER[number], samples, received_ns))
+                traces.append(self._trace(_BY_NUMBER[number], status, samples, received_ns))
         return Said(traces=tuple(traces), unread=unread)
 
-    def _trace(self, curve: Curve, samples: bytes, received_ns: int) -> Trace:
+    def _trace(self, curve: Curve, status: int, samples: bytes, received_ns: int) -> Trace:
         pace = self._paces.setdefault(curve.number, Pace(curve.hz, self._collect_s))
         lost = pace.missing(len(samples) // 2, received_ns)
         channel, doubts = _channel(curve, self._labels)
+        if curve.kind is TraceKind.ECG and status & _LEAD_OFF:
+            doubts = (*doubts, "the monitor says that an electrode is off")
         return Trace(
             kind=curve.kind,
             channel=channel,
@@ -247,21 +251,23 @@ def _descriptors(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield kind, data[_HEADER_BYTES + offset :]
 
 
-def _samples(part: bytes) -> bytes:
-    """Return the samples of a curve; what is no measured value is NO_SAMPLE."""
+def _samples(part: bytes) -> tuple[int, bytes]:
+    """Return the status and the samples of a curve; what is no measured value is NO_SAMPLE."""
     if len(part) < _CURVE_HEADER_BYTES:
         raise UnreadableRecord(problem="a curve of it is cut off")
-    count = struct.unpack_from("<h", part)[0]
+    count, status = struct.unpack_from("<hH", part)
     samples = part[_CURVE_HEADER_BYTES : _CURVE_HEADER_BYTES + 2 * count] if count > 0 else b""
     if len(samples) < 2 * count:
         raise UnreadableRecord(problem="a curve of it is cut off")
     numbers = struct.unpack(f"<{len(samples) // 2}h", samples)
     if min(numbers, default=0) > values.LAST_INVALID:
-        return samples
-    return struct.pack(f"<{len(numbers)}h", *(n if n > values.LAST_INVALID else NO_SAMPLE for n in numbers))
+        return status, samples
+    return status, struct.pack(f"<{len(numbers)}h", *(n if n > values.LAST_INVALID else NO_SAMPLE for n in numbers))
 
 
 _CURVE_HEADER_BYTES: Final = 6
+_LEAD_OFF: Final = 0x0008
+"""Of an ECG's status; it also knows a gap (0001h) and a pacemaker's pulse (0004h)."""
 
 
 def _request(main: int, body: bytes) -> bytes:

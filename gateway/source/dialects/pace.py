@@ -10,7 +10,9 @@ from typing import Final
 
 SECOND_NS: Final = 1_000_000_000
 SLACK_S: Final = 1.0
-"""A delay as long as this is no loss: a monitor sends in bursts, and a line is read in pieces."""
+"""A shorter delay is no loss: a monitor sends in bursts, and a line is read in pieces."""
+SUSPECT_SLACK_S: Final = 0.5
+"""The same where something is known to have been damaged."""
 
 
 class Pace:
@@ -23,6 +25,11 @@ class Pace:
         self._began_ns = 0
         self._last_ns = 0
         self._have = 0
+        self._is_suspect = False
+
+    def suspect(self) -> None:
+        """Something was damaged on the way, and may have been a piece of this channel."""
+        self._is_suspect = True
 
     def missing(self, count: int, now_ns: int) -> int:
         """Return how many samples were lost before the `count` that have arrived at `now_ns`."""
@@ -32,7 +39,9 @@ class Pace:
         behind = int(expected - self._have - count)
         if behind < 0:  # the monitor's clock is the faster one
             return self._restart(self._have + count, now_ns)
-        lost = behind if behind >= SLACK_S * self._hz else 0
+        slack_s = SUSPECT_SLACK_S if self._is_suspect else SLACK_S
+        self._is_suspect = False
+        lost = behind if behind >= slack_s * self._hz else 0
         self._have += lost + count
         self._last_ns = now_ns
         return lost
