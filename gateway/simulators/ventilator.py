@@ -71,6 +71,10 @@ CHANNELS: Final = (
 )
 
 
+_BY_CODE: Final = {channel.code: channel for channel in CHANNELS}
+_ROUND: Final = (0x24, 0x2B, 0x29, 0x2A, 0x27, 0x2E)
+
+
 class Ventilator:
     """One on a simulated line. Its clock is the real one: it runs in a thread of its own."""
 
@@ -89,6 +93,7 @@ class Ventilator:
         self._heard_at = 0.0
         self._has_host = False
         self._chosen: tuple[Channel, ...] = ()
+        self._every = 1
         self._began_at = 0.0
         self._cycles = 0
         self._begins = False
@@ -126,7 +131,7 @@ class Ventilator:
             return
         if self._begins:
             self._begins = False
-            self._line.print(_framed(ESC + b"\x51"))
+            self._line.print(framed(ESC + b"\x51"))
         if heard:
             self._heard, self._heard_at = self._heard + heard, time.monotonic()
             self._switch()
@@ -148,48 +153,28 @@ class Ventilator:
     def _answer(self) -> None:
         while CR in self._heard:
             message, _, self._heard = self._heard.partition(CR)
-            self._has_host |= message.endswith(_framed(SOH + b"\x51")[:-1])
+            self._has_host |= message.endswith(framed(SOH + b"\x51")[:-1])
             command = message[message.rfind(ESC) :] if ESC in message else b""
             if not command:
                 continue
-            if len(command) < 4 or _framed(command[:-2]) != command + CR:
-                self._line.print(_framed(SOH + b"\x15"))
+            if len(command) < 4 or framed(command[:-2]) != command + CR:
+                self._line.print(framed(SOH + b"\x15"))
                 continue
             self.asked.append(command[1])
             self._has_host |= command[1] == 0x51
+            if command[1] == 0x54:
+                self._configure(command[2:-2])
             if self._has_host:
-                self._say(SOH + command[1:2] + self._reply(command[1], command[2:-2]))
+                self._say(SOH + command[1:2] + data_of(command[1], self._interval_ms))
 
-    def _reply(self, code: int, argument: bytes) -> bytes:
-        match code:
-            case 0x52:
-                text = IDENTITY
-            case 0x53:
-                text = "".join(
-                    f"{c.code:02X}{self._interval_ms * 1000:8d}{c.low:5d}{c.high:5d}{c.highest:03X}" for c in CHANNELS
-                )
-            case 0x54:
-                codes = [int(argument[at : at + 2], 16) for at in range(0, len(argument), 4)]
-                self._chosen = tuple(next(c for c in CHANNELS if c.code == code) for code in codes)
-                self._began_at = 0.0
-                text = ""
-            case 0x24:
-                text = "".join(f"{code:02X}{value}" for code, value in MEASURED_1)
-            case 0x2B:
-                text = "".join(f"{code:02X}{value}" for code, value in MEASURED_2)
-            case 0x29:
-                text = "".join(f"{code:02X}{value}" for code, value in SETTINGS)
-            case 0x2A:
-                text = "".join(f"{code:02X}{chr(0x30 + len(value))}{value}\x03" for code, value in TEXTS)
-            case 0x27:
-                text = "".join(f"{priority}{code:02X}{phrase:12}" for priority, code, phrase in ALARMS)
-            case _:
-                text = ""
-        return text.encode("ascii")
+    def _configure(self, argument: bytes) -> None:
+        """Two digits of a code and two of a multiplier for each curve; all of them have one interval here."""
+        self._chosen = tuple(_BY_CODE[int(argument[at : at + 2], 16)] for at in range(0, len(argument), 4))
+        self._every, self._began_at = int(argument[2:4] or b"1", 16), 0.0
 
     def _say(self, reply: bytes) -> None:
         """Say it piece by piece: curves go on between the pieces."""
-        whole = _framed(reply)
+        whole = framed(reply)
         if self._damages and len(reply) > 2:
             self._damages -= 1
             whole = whole.replace(whole[4:5], b"~", 1)
@@ -205,22 +190,55 @@ class Ventilator:
         """Send the cycles that are due by now."""
         if not self._chosen or not self._began_at:
             return
-        due = int((time.monotonic() - self._began_at) * 1000 / self._interval_ms)
+        due = int((time.monotonic() - self._began_at) * 1000 / (self._interval_ms * self._every))
         while self._cycles < due and self.is_on:
-            self._line.print(self._cycle(self._cycles))
+            samples = [channel.sample(self._cycles * self._every) for channel in self._chosen]
+            for channel, sample in zip(self._chosen, samples, strict=True):
+                self.sent[channel.code].append(sample)
+            self._line.print(cycle_of(samples, is_corrupt=self._corrupts > 0))
+            self._corrupts = max(0, self._corrupts - 1)
             self._cycles += 1
 
-    def _cycle(self, number: int) -> bytes:
-        cycle = bytearray([0xD0 | (1 << len(self._chosen)) - 1])
-        if self._corrupts:
-            self._corrupts -= 1
-            cycle += b"\xcf\xc0"
-        for channel in self._chosen:
-            sample = channel.sample(number)
-            self.sent[channel.code].append(sample)
-            cycle += bytes([0x80 | sample & 0x3F, 0x80 | sample >> 6])
-        return bytes(cycle)
 
-
-def _framed(message: bytes) -> bytes:
+def framed(message: bytes) -> bytes:
+    """Return a command (from ESC on) or a reply (from SOH on) as it stands on the line: with its checksum and CR."""
     return message + f"{sum(message) % 256:02X}".encode("ascii") + CR
+
+
+def data_of(code: int, interval_ms: int = 32) -> bytes:
+    """Return what it replies to a command, without what stands around it."""
+    match code:
+        case 0x52:
+            text = IDENTITY
+        case 0x53:
+            text = "".join(f"{c.code:02X}{interval_ms * 1000:8d}{c.low:5d}{c.high:5d}{c.highest:03X}" for c in CHANNELS)
+        case 0x24:
+            text = "".join(f"{each:02X}{value}" for each, value in MEASURED_1)
+        case 0x2B:
+            text = "".join(f"{each:02X}{value}" for each, value in MEASURED_2)
+        case 0x29:
+            text = "".join(f"{each:02X}{value}" for each, value in SETTINGS)
+        case 0x2A:
+            text = "".join(f"{each:02X}{chr(0x30 + len(value))}{value}\x03" for each, value in TEXTS)
+        case 0x27:
+            text = "".join(f"{priority}{each:02X}{phrase:12}" for priority, each, phrase in ALARMS)
+        case _:
+            text = ""
+    return text.encode("ascii")
+
+
+def cycle_of(samples: list[int], *, is_corrupt: bool = False) -> bytes:
+    """Return one sync cycle with a sample of each of the first streams."""
+    cycle = bytearray([0xD0 | (1 << len(samples)) - 1])
+    if is_corrupt:
+        cycle += b"\xcf\xc0"
+    for sample in samples:
+        cycle += bytes([0x80 | sample & 0x3F, 0x80 | sample >> 6])
+    return bytes(cycle)
+
+
+def recording(seconds: int = 5, interval_ms: int = 16) -> bytes:
+    """Return what is on the line for so long, by the gateway's ear: the offer of its curves, the curves, each reply of a round."""
+    replies = [framed(SOH + bytes([code]) + data_of(code, interval_ms)) for code in (0x53, 0x54, *_ROUND)]
+    numbers = range(seconds * 1000 // interval_ms)
+    return b"".join(replies) + b"".join(cycle_of([channel.sample(n) for channel in CHANNELS]) for n in numbers)

@@ -297,17 +297,18 @@ class MedibusFrames:
 
     def _add_real_time(self, byte: int) -> None:
         """What comes before the first sync byte is noise; so is what follows a cycle that is too long to be one."""
+        cycle = self._cycle
         if byte & 0xF0 == _SYNC:
             self._end_cycle()
             if self._count == _CYCLES:
                 self._end_cycles()
-        elif not self._cycle:
+        elif not cycle:
             return
-        self._cycle.append(byte)
-        if len(self._cycle) > _LONGEST_CYCLE:
+        cycle.append(byte)
+        if len(cycle) > _LONGEST_CYCLE:
             self._end_cycles()
-            self._ready.append(Record(bytes(self._cycle), Fault.OVERLONG))
-            self._cycle.clear()
+            self._ready.append(Record(bytes(cycle), Fault.OVERLONG))
+            cycle.clear()
 
     def _end_cycle(self) -> None:
         if self._cycle:

@@ -444,7 +444,7 @@ def at_work() -> Iterator[tuple[Ventilator, Instrument, list[ReadingSet]]]:
     stop, sets = threading.Event(), []
     instrument = Instrument(PROFILE)
     with SimulatedInstrument(baud=0) as line, Tty(line.path, PROFILE.line) as tty:
-        device = Ventilator(line, interval_ms=16)
+        device = Ventilator(line, interval_ms=8)
 
         def gateway() -> None:
             while not stop.is_set():

@@ -8,7 +8,8 @@ What is corrupt, or is not as many samples as it says, is NO_SAMPLE. Sources: as
 from __future__ import annotations
 
 import re
-import struct
+import sys
+from array import array
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
@@ -141,21 +142,22 @@ _CYCLE: Final = re.compile(rb"[\xd0-\xdf][^\xd0-\xdf]*")
 _COMMAND: Final = 0xC0
 """From here to CFh are commands, with an argument; below are samples."""
 _CORRUPT: Final = 0xCF
+_NUMBERS: Final = tuple(tuple(number for number in range(4) if bits >> number & 1) for bits in range(16))
+"""Which of four bits are set."""
 _LATER_STREAMS: Final = {0xC4: 4, 0xC5: 8}
 """Commands whose argument says which of the streams behind these have a sample."""
 
 
 def _samples(cycle: bytes) -> list[tuple[int, int]]:
     """The streams (from 0) that have a sample in a cycle, each with it."""
-    present = _numbers(cycle[0])
-    samples, is_corrupt = [], len(cycle) % 2 == 0
+    present, samples, is_corrupt = list(_NUMBERS[cycle[0] & 0x0F]), [], len(cycle) % 2 == 0
     for first, second in zip(cycle[1::2], cycle[2::2], strict=False):
-        if max(first, second) < _COMMAND:
+        if first < _COMMAND and second < _COMMAND:
             samples.append(first & 0x3F | (second & 0x3F) << 6)
         elif first & 0xF0 == _COMMAND and second >= _COMMAND:
             is_corrupt |= first == _CORRUPT
             begin = _LATER_STREAMS.get(first)
-            present += [begin + number for number in _numbers(second)] if begin else []
+            present += [begin + number for number in _NUMBERS[second & 0x0F]] if begin else []
         else:
             is_corrupt = True
     if is_corrupt or len(samples) != len(present):
@@ -163,12 +165,10 @@ def _samples(cycle: bytes) -> list[tuple[int, int]]:
     return list(zip(sorted(present), samples, strict=True))
 
 
-def _numbers(bits: int) -> list[int]:
-    """Which of the low four bits are set."""
-    return [number for number in range(4) if bits >> number & 1]
-
-
 def _trace(stream: Stream, samples: list[int], received_ns: int) -> Trace:
+    words = array("h", samples)
+    if sys.byteorder == "big":
+        words.byteswap()
     return Trace(
         kind=stream.curve.kind,
         channel=stream.curve.channel,
@@ -176,6 +176,6 @@ def _trace(stream: Stream, samples: list[int], received_ns: int) -> Trace:
         hz=stream.hz,
         step=stream.step,
         zero=stream.zero,
-        samples=struct.pack(f"<{len(samples)}h", *samples),
+        samples=words.tobytes(),
         received_ns=received_ns,
     )
