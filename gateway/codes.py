@@ -81,3 +81,5 @@ FETAL_MOVEMENT: Final = Code("FetalMovement", "99GATEWAY", "Fetal movement")
 """Of a cardiotocogram: 1 while there is one, else 0."""
 EVENT_MARK: Final = Code("EventMark", "99GATEWAY", "Event mark")
 """Of a cardiotocogram: 1 where somebody pressed Mark, else 0."""
+MONITOR_MODES: Final = Code("FetalMonitorModes", "99GATEWAY", "Modes of the fetal monitor, as it sent them")
+"""A text about the curves, at whatever time it came: no mark on them."""

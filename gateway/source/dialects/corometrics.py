@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from gateway.profile import InstrumentProfile
     from gateway.wire.records import Record
 
-MODES: Final = Code("FetalMonitorModes", "99GATEWAY", "Modes of the fetal monitor, as it sent them")
 PER_MINUTE: Final = Code("/min", "UCUM", "/min")
 
 RATE_HZ: Final = 4
@@ -172,7 +171,9 @@ def _modes(data: bytes, received_ns: int) -> Said:
     if len(data) != _MODE_CHARACTERS or not data.isascii() or not data.decode("ascii").isprintable():
         raise UnreadableRecord(problem="its modes are none")
     return Said(
-        observations=(Observation(concept=MODES, value=data.decode("ascii"), raw=data, received_ns=received_ns),)
+        observations=(
+            Observation(concept=codes.MONITOR_MODES, value=data.decode("ascii"), raw=data, received_ns=received_ns),
+        )
     )
 
 
