@@ -71,7 +71,7 @@ class FetalMonitor:
         if number % 2 == 0:
             rate = PEN_LIFT_RATE if self.is_lifted else b"%02d" % heart_rate(number // 2)
             messages.append(message(HEART_RATE_1, rate))
-            messages.append(message(MOVEMENT, b"%d" % (number % 16 == 0)))
+            messages.append(message(MOVEMENT, b"%d" % is_moving(number // 2)))
             if self._is_twin:
                 messages.append(message(HEART_RATE_2, b"%02d" % (heart_rate(number // 2) - 12)))
         sent = b"".join(self._noise + each for each in messages)[: self._cut_at]
@@ -93,3 +93,8 @@ def heart_rate(index: int) -> int:
 def uterine_activity(index: int) -> int:
     """Return one sample of the uterine activity, in relative units: a contraction every few minutes."""
     return round(12 + 55 * max(0.0, math.sin(index / 360)) ** 4)
+
+
+def is_moving(index: int) -> bool:
+    """Say whether the fetus moves at one sample of the heart rate: for a second, three times a minute."""
+    return index % 80 < 4

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway import profile as profiles
 from gateway.model import NO_SAMPLE, Observation, ReadingSet, Trace, TraceKind
-from gateway.simulators.fetal_monitor import FetalMonitor, heart_rate, message, uterine_activity
+from gateway.simulators.fetal_monitor import FetalMonitor, heart_rate, is_moving, message, uterine_activity
 from gateway.simulators.instrument import SimulatedInstrument
 from gateway.source.serial import Instrument
 from gateway.wire.corometrics import FetalMessages
@@ -82,7 +82,7 @@ def test_a_minute_of_a_monitor_is_every_sample_of_every_channel(monitor: FetalMo
         "55283-6": [heart_rate(n) for n in range(240)],
         "SecondHeartRate": [heart_rate(n) - 12 for n in range(240)],
         "UterineActivity": [uterine_activity(n) for n in range(480)],
-        "FetalMovement": [int(n % 8 == 0) for n in range(240)],
+        "FetalMovement": [int(is_moving(n)) for n in range(240)],
         "EventMark": [0] * 240,
     }
     assert {trace.channel.value: trace.hz for trace in one.traces}["UterineActivity"] == 8
