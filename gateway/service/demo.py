@@ -1,7 +1,8 @@
-"""`gateway demo`: the whole box on simulators: a scanner, two instruments, a RIS and two PACS, one of them down at first.
+"""`gateway demo`: the whole box on simulators: a scanner, three instruments, a RIS and two PACS, one of them down at first.
 
 `stay` leaves it to a person with a browser. `once` plays one exam without one, and ends well only if every object arrived
-whole at both PACS: pixels bit for bit what the pixel chain makes of the frames that the scanner showed, values as printed.
+whole at both PACS: pixels bit for bit what the pixel chain makes of the frames that the scanner showed, values as printed, an
+electrocardiogram sample by sample.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from gateway.pixels import chain
 from gateway.service.bell import ring
 from gateway.service.compose import Box
 from gateway.service.run import Services, units
-from gateway.simulators import nidek, ports, viewer
+from gateway.simulators import electrocardiograph, nidek, ports, viewer
+from gateway.simulators.electrocardiograph import Electrocardiograph, Refused
 from gateway.simulators.instrument import SimulatedInstrument, dose_report
 from gateway.simulators.pacs import SimulatedPACS
 from gateway.simulators.pictures import Playback, number_of, parse
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gateway.config import Site
-    from gateway.model import Capture, PerformedStep
+    from gateway.model import Capture, Instance, PerformedStep
 
 STATION: Final = "ROOM-1"
 PROFILE: Final = "simulator-ultrasound"
@@ -55,6 +57,8 @@ READY_S: Final = 90.0
 ANSWER_S: Final = 20.0
 DELIVERY_S: Final = 120.0
 CINE_S: Final = 2.0
+CART_BAUD: Final = 115200
+ECG: Final = electrocardiograph.recording(seconds=5.0)
 RING_S: Final = 4.0
 RETROSPECTIVE_S: Final = 2.0
 
@@ -65,6 +69,7 @@ class Arrived(Struct, frozen=True, kw_only=True):
     pacs: str
     sop_instance_uid: str
     kind: str
+    modality: str
     frames: int
     transfer_syntax_uid: str
     is_whole: bool
@@ -83,6 +88,8 @@ class World(Struct, frozen=True, kw_only=True):
     instrument: SimulatedInstrument
     """The dose meter."""
     lensmeter: SimulatedInstrument
+    cart: SimulatedInstrument
+    """The electrocardiograph."""
 
 
 class DemoFailed(Exception):
@@ -145,9 +152,19 @@ def world_of(script: str) -> Iterator[World]:
     far = SimulatedPACS(tcp[1], ae_title="FAR", keep=folder / "far", transfer_syntaxes=NATIVE)
     ris = SimulatedRIS(tcp[2], _orders())
     try:
-        with near, ris, SimulatedInstrument() as instrument, SimulatedInstrument() as lensmeter:
+        with (
+            near,
+            ris,
+            SimulatedInstrument() as instrument,
+            SimulatedInstrument() as lensmeter,
+            SimulatedInstrument(baud=CART_BAUD) as cart,
+        ):
             file = folder / "gateway.toml"
-            lines = {"DOSE": (instrument.path, "plain-line-dose"), "LENS": (lensmeter.path, "nidek-lm")}
+            lines = {
+                "DOSE": (instrument.path, "plain-line-dose"),
+                "LENS": (lensmeter.path, "nidek-lm"),
+                "ECG": (cart.path, "scp-ecg"),
+            }
             file.write_text(config.toml(_settings(folder, tcp, script, lines)), encoding="utf-8")
             yield World(
                 folder=folder,
@@ -158,6 +175,7 @@ def world_of(script: str) -> Iterator[World]:
                 far=far,
                 instrument=instrument,
                 lensmeter=lensmeter,
+                cart=cart,
             )
             far.stop()
     finally:
@@ -265,9 +283,22 @@ def _captures(box: Box, world: World, step: PerformedStep, say: Callable[[str, s
     until(lambda: _readings(box, step) == 1, ANSWER_S, "the reading did not arrive")
     say("reading", "Dose Area Product 12.50 cGy.cm2, time 42 s, from the serial line")
     world.lensmeter.print(nidek.lensmeter())
-    until(lambda: _readings(box, step) == len(world.site.serial), ANSWER_S, "the spectacles were not read")
+    until(lambda: _readings(box, step) == 2, ANSWER_S, "the spectacles were not read")
     say("reading", "spectacles of -1.25 and -2.00 dioptres, from a NIDEK LM-1000P")
+    _electrocardiogram(box, world, step, say)
     until(lambda: not _is_recording(box, step), ANSWER_S, "a recording did not end")
+
+
+def _electrocardiogram(box: Box, world: World, step: PerformedStep, say: Callable[[str, str], None]) -> None:
+    data = electrocardiograph.record(ECG, reference_step=1)
+    began = time.monotonic()
+    try:
+        Electrocardiograph(world.cart).ymodem("ECG00001.SCP", data)
+    except Refused as error:
+        raise DemoFailed("the ECG was not taken") from error
+    until(lambda: _readings(box, step) == len(world.site.serial), ANSWER_S, "the ECG was not read")
+    took = f"{len(data)} bytes by YMODEM in {time.monotonic() - began:.1f} s"
+    say("reading", f"an ECG of {len(ECG.leads)} leads, {took}")
 
 
 def _press(box: Box, step: PerformedStep, kind: RequestKind) -> str:
@@ -326,22 +357,27 @@ def _compare(box: Box, world: World, step: PerformedStep) -> list[Arrived]:
     pixels = chain.build(playback.format, profiles.modality(PROFILE).chain)
     kept = [c for c in box.spool.captures.of_exam(step.exam_id) if c.state.value == "RELEASED"]
     return [
-        _arrived(name, pacs, capture, box, lambda number: pixels.run(None, playback.raw(number), None))
+        _arrived(name, pacs, capture, instance, lambda number: pixels.run(None, playback.raw(number), None))
         for name, pacs in (("near", world.near), ("far", world.far))
         for capture in kept
+        for instance in box.spool.instances.of_capture(capture.exam_id, capture.number)
     ]
 
 
 def _arrived(
-    name: str, pacs: SimulatedPACS, capture: Capture, box: Box, expected: Callable[[int], npt.NDArray[np.uint8]]
+    name: str,
+    pacs: SimulatedPACS,
+    capture: Capture,
+    instance: Instance,
+    expected: Callable[[int], npt.NDArray[np.uint8]],
 ) -> Arrived:
-    (instance,) = box.spool.instances.of_capture(capture.exam_id, capture.number)
     path = (pacs.keep or Path()) / f"{instance.sop_instance_uid}.dcm"
     if not path.exists():
         return Arrived(
             pacs=name,
             sop_instance_uid=instance.sop_instance_uid,
             kind=capture.kind.value,
+            modality=instance.modality,
             frames=0,
             transfer_syntax_uid="",
             is_whole=False,
@@ -354,6 +390,7 @@ def _arrived(
         pacs=name,
         sop_instance_uid=seen.sop_instance_uid,
         kind=capture.kind.value,
+        modality=seen.modality,
         frames=len(seen.pictures),
         transfer_syntax_uid=seen.transfer_syntax_uid,
         is_whole=not remark,
@@ -363,12 +400,43 @@ def _arrived(
 
 _DOSE: Final = {("Dose Area Product", 12.5, "cGy.cm2"), ("Total Fluoro Time", 42.0, "s")}
 _SPECTACLES: Final = {("RightLensSequence", -1.25, "[diop]"), ("LeftLensSequence", -2.0, "[diop]")}
+_HEART: Final = {
+    ("Heart rate", 75.0, "/min"),
+    ("RR interval global", 800.0, "ms"),
+    ("PP interval global", 800.0, "ms"),
+    ("P duration global", 90.0, "ms"),
+    ("PR interval global", 175.0, "ms"),
+    ("QRS duration global", 90.0, "ms"),
+    ("QT interval global", 405.0, "ms"),
+    ("QTc global using Bazett formula", 453.0, "ms"),
+    ("P Axis", 52.0, "deg"),
+    ("QRS axis", 61.0, "deg"),
+    ("T axis", 38.0, "deg"),
+}
 
 
 def _reading_remark(seen: viewer.Seen) -> str:
-    wanted = _SPECTACLES if seen.modality == "LEN" else _DOSE
+    if seen.curves:
+        return _curves_remark(seen.curves)
+    if seen.document:
+        return "" if seen.document.startswith(b"%PDF") else "it is no drawn page"
     found = {(meaning, float(value), unit) for meaning, value, unit in seen.values}
+    wanted = _SPECTACLES if seen.modality == "LEN" else _HEART if "Heart rate" in {one[0] for one in found} else _DOSE
     return "" if found == wanted else f"it says {sorted(found)}"
+
+
+def _curves_remark(curves: tuple[viewer.Curve, ...]) -> str:
+    """Each lead must be, sample by sample, what the electrocardiograph encoded."""
+    found = {curve.code: curve for curve in curves}
+    if set(found) != {f"2:{number}" for number in ECG.leads}:
+        return f"it has the leads {sorted(found)}"
+    for number, lead in ECG.leads.items():
+        curve = found[f"2:{number}"]
+        if curve.samples != tuple(lead):
+            return f"lead {number} has other samples"
+        if (curve.unit, curve.hz, round(curve.step * 1000)) != ("uV", ECG.hz, ECG.step_nv):
+            return f"lead {number} has another scale"
+    return ""
 
 
 def _picture_remark(seen: viewer.Seen, count: int, expected: Callable[[int], npt.NDArray[np.uint8]]) -> str:
@@ -394,5 +462,7 @@ def _print(told: list[tuple[str, str]], arrived: list[Arrived], *, is_good: bool
         return
     for one in arrived:
         verdict = "whole" if one.is_whole else f"NOT WHOLE: {one.remark}"
-        click.echo(f"{one.pacs:<5} {one.kind:<14} {one.frames or '':>4} {one.transfer_syntax_uid:<24} {verdict}")
+        click.echo(
+            f"{one.pacs:<5} {one.kind:<14} {one.modality:<4} {one.frames or '':>4} {one.transfer_syntax_uid:<24} {verdict}"
+        )
     click.echo("Everything arrived whole." if is_good else "Not everything arrived whole.")

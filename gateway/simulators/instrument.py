@@ -26,10 +26,12 @@ class SimulatedInstrument:
 
     def print(self, text: bytes, *, noise: bytes = b"", cut_at: int | None = None) -> None:
         """Print `noise` and then `text`, all of it or its first `cut_at` bytes (the power went)."""
+        due = time.monotonic()
         for byte in noise + text[:cut_at]:
             os.write(self._ours, bytes([byte]))
-            if self._pause_s:
-                time.sleep(self._pause_s)
+            due += self._pause_s
+            if (early := due - time.monotonic()) > 0:
+                time.sleep(early)
 
     def heard(self) -> bytes:
         """Return what the gateway sent to the instrument since the last call."""

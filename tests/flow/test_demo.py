@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,14 @@ def test_the_demo_delivers_every_object_whole_and_valid(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     told = json.loads(ran.stdout)
     assert told["is_good"]
-    assert len(told["objects"]) == 12
+    near = Counter(one["modality"] for one in told["objects"] if one["pacs"] == "near")
+    assert {modality: count for modality, count in near.items() if modality != "DOC"} == {
+        "US": 4,
+        "SR": 2,
+        "LEN": 1,
+        "ECG": 1,
+    }
+    assert near == Counter(one["modality"] for one in told["objects"] if one["pacs"] == "far")
     files = sorted(kept.glob("*.dcm"))
     assert {path.stem for path in files} == {one["sop_instance_uid"] for one in told["objects"]}
     assert {path.name: problems for path in files if (problems := unexplained(path))} == {}
