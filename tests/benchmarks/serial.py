@@ -50,7 +50,7 @@ def _fetal_minute() -> bytes:
 MESSAGES = {
     "ge-s5-monitor": _monitor_second(),
     "ge-corometrics": _fetal_minute(),
-    "draeger-medibus": ventilator.recording(),
+    "draeger-medibus-x": ventilator.recording(),
     "reichert-g3": tonometer.printout(),
     "nidek-rt": nidek.refractor(),
     "nidek-lm": nidek.lensmeter(),

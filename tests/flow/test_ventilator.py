@@ -16,7 +16,7 @@ from gateway.simulators.ventilator import CHANNELS, Ventilator
 from tests.flow import clinic as clinics
 from tests.flow.clinic import Clinic, check_validity, numbers, until
 
-LINES = {"VENT": "draeger-medibus", "NCT": "reichert-g3"}
+LINES = {"VENT": "draeger-medibus-x", "NCT": "reichert-g3"}
 SAMPLES = 60
 
 

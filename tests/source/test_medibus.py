@@ -23,7 +23,7 @@ from gateway.simulators.ventilator import Ventilator
 from gateway.source.serial import Instrument
 
 SECOND = 1_000_000_000
-PROFILE = profiles.instrument("draeger-medibus")
+PROFILE = profiles.instrument("draeger-medibus-x")
 PUBLISHED = {
     "ICC": b"\x1b\x51\x36\x43\x0d",
     "ID": b"\x1b\x52\x36\x44\x0d",

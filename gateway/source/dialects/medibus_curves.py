@@ -2,7 +2,8 @@
 
 A cycle begins with a sync byte (D0h to DFh), whose low four bits say which of the first four streams have a sample in it; C4h and
 C5h with an argument say the same of the streams from 5 and from 9 on. A sample is two bytes of six bits, the low six first.
-What is corrupt, or is not as many samples as it says, is NO_SAMPLE. Sources: as `medibus`.
+What is corrupt, or is not as many samples as it says, is NO_SAMPLE. Sources: as `medibus`; that the low six bits come first, and the
+whole cycle is dropped when the counts differ, also safety-box (MedibusRealTimeParser.java), which tried the other order first.
 """
 
 from __future__ import annotations
