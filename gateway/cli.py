@@ -292,7 +292,7 @@ def capture(file: Path, *, device: str | None, line: str | None, profile: str, i
 
 @main.group()
 def serial() -> None:
-    """Look at what instruments on serial lines have sent."""
+    """Find out how a serial line is set, and look at what instruments have sent."""
 
 
 @serial.command()
@@ -366,6 +366,47 @@ def _print_sets(found: Sequence[Replayed], *, as_json: bool) -> None:
             doubts = f"  ({'; '.join(value.doubts)})" if value.doubts else ""
             where = f"{value.measurement:<22} {value.laterality or '-':<2}"
             click.echo(f"{'':<8} {where} {value.concept}: {value.value} {value.unit}{doubts}")
+
+
+@serial.command()
+@click.argument("device")
+@click.option(
+    "--ask", is_flag=True, help="Ask instruments that say nothing unasked, and answer those that wait for it."
+)
+@click.option("--seconds", type=click.IntRange(1), default=60, show_default=True, help="Listen for so long at most.")
+@as_json_option
+@click.pass_obj
+def detect(file: Path, *, device: str, ask: bool, seconds: int, as_json: bool) -> None:
+    """Listen to a serial device at one setting after another: which baud and parity, and which instrument speaks.
+
+    Let the instrument print now and then. Nothing is sent to it without --ask, and nothing is changed: what was found is only said.
+    """
+    from gateway.clock import SystemClock
+    from gateway.device.tty import Tty
+    from gateway.service import detecting
+    from gateway.source.detect import Listener, in_words
+
+    profiles, wrong = detecting.known(config.load(file).own_profiles if file.exists() else "")
+    for error in wrong:
+        click.echo(f"{error} [{error.code}]", err=True)
+    listener, stop, tried = Listener(device, profiles, may_ask=ask, limit_s=seconds), _stop_on_signals(), ""
+    with Tty(device, listener.settings) as tty:
+        for found in detecting.detect(tty, listener, SystemClock()):
+            if found.trying != tried and not as_json:
+                click.echo(f"listening: {found.trying}" if found.trying else "enough was heard", err=True)
+            tried = found.trying
+            if stop.is_set():
+                break
+    found = listener.found()
+    if as_json:
+        _print_json(found)
+    for guess in () if as_json else found.guesses:
+        who = ", ".join(guess.instruments) or "no known instrument"
+        click.echo(
+            f"{in_words(guess):<12} {who}: {guess.records} records, {guess.errors} damaged characters: {guess.seen}"
+        )
+    if not found.received_bytes:
+        raise DeviceError(device=device, problem="nothing arrived")
 
 
 @main.command()

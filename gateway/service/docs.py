@@ -145,6 +145,21 @@ In `hw/modalities/`: each says what is known from public sources, and what the i
 |---|---|---|---|
 {_modalities()}
 
+## Serial ports
+
+Any serial port of Linux; `/dev/gateway/serial-...` names one by the socket it is plugged into, so an adapter that is replaced keeps its
+name. Nobody else can open it while the gateway has it, and who has it is named. `gateway serial detect DEVICE` listens at one setting
+after another and says which baud, parity and instrument it heard (`--ask` for those that only answer): let the instrument print
+every second or so, and it takes about a minute at most. It is sure of the instrument where whole records are read; 1 or 2 stop bits
+cannot be told apart by listening. Where `stty` shows no parity (an adapter that has none), `7E1` cannot be used.
+
+What is damaged on the way (parity, framing, a break) is counted, keeps its place in the journal as the byte 1Ah, and is never part of a
+value unless a checksum says that all is well. The kernel has to be told by the driver which character it was: 16550s, FT232, PL2303
+and newer CP210x say so; CDC ACM only counts, and CH340 says nothing: take one of the first for an instrument without checksums.
+
+`handshake`: RTS/CTS and XON/XOFF are the kernel's; with `dtr/dsr` the gateway raises DTR while it listens, and waits for DSR before
+it sends. `duplex = "half"`: it sends only after a pause of the instrument. What the instrument does not take within a second is not sent, and said.
+
 ## Serial instruments
 
 In `hw/instruments/`: where each protocol was read, what was held against a published example, and what was not. A patient's name
@@ -184,7 +199,8 @@ def _instruments() -> str:
 
 def _line(line: profile.SerialSettings) -> str:
     handshake = "" if line.handshake == "none" else f", {line.handshake}"
-    return f"{line.baud} baud {line.data_bits}{line.parity}{line.stop_bits}{handshake}"
+    duplex = "" if line.duplex == "full" else f", {line.duplex} duplex"
+    return f"{line.baud} baud {line.data_bits}{line.parity}{line.stop_bits}{handshake}{duplex}"
 
 
 def command_line(commands: click.Group) -> str:

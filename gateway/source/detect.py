@@ -355,7 +355,7 @@ def receiver_line(line: SerialSettings) -> SerialSettings:
     return SerialSettings(baud=line.baud, data_bits=line.data_bits, parity=line.parity)
 
 
-def in_words(line: SerialSettings) -> str:
+def in_words(line: SerialSettings | LineGuess) -> str:
     """Return how a line is set, as it stands in manuals: "9600 7E1"."""
     return f"{line.baud} {line.data_bits}{line.parity}{line.stop_bits}"
 

@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 
@@ -18,6 +19,7 @@ from gateway.clock import SystemClock
 from gateway.model import StoreOutcome
 from gateway.service.compose import Box
 from gateway.simulators import nidek
+from gateway.simulators.instrument import SimulatedInstrument
 from gateway.simulators.pacs import SimulatedPACS
 from gateway.spool.journal import Journal
 from gateway.spool.spool import Spool
@@ -293,3 +295,33 @@ def test_a_replay_prints_what_a_port_has_heard_and_keeps_a_set_where_it_is_told(
         assert [each.source for each in spool.captures.of_exam(step.exam_id)] == ["LM"]
     assert CliRunner().invoke(main, ["serial", "replay", "LM", "--keep", "1"]).exit_code == 2
     assert CliRunner().invoke(main, ["serial", "replay", "NOWHERE"]).exit_code == 2
+
+
+def test_detect_says_how_a_line_is_set_and_who_speaks(tmp_path, monkeypatch):
+    monkeypatch.setenv(config.VARIABLE, str(tmp_path / "none.toml"))
+    stop = threading.Event()
+    with SimulatedInstrument(baud=0) as line:
+
+        def print_again() -> None:
+            while not stop.wait(0.1):
+                line.print(nidek.lensmeter())
+
+        printing = threading.Thread(target=print_again)
+        printing.start()
+        try:
+            said = CliRunner().invoke(main, ["serial", "detect", line.path])
+            facts = CliRunner().invoke(main, ["serial", "detect", line.path, "--json"])
+        finally:
+            stop.set()
+            printing.join()
+        assert said.exit_code == facts.exit_code == 0, said.output
+        assert "nidek-lm" in said.stdout
+        assert "listening: " in said.stderr
+        best = json.loads(facts.stdout)["guesses"][0]
+        assert (best["instruments"][0].startswith("nidek"), best["errors"]) == (True, 0)
+        while line.heard():
+            pass
+        silent = CliRunner().invoke(main, ["serial", "detect", line.path, "--seconds", "1"])
+        assert silent.exit_code == 1
+        assert "nothing arrived" in silent.stderr
+        assert line.heard() == b""

@@ -160,6 +160,8 @@ def test_every_udev_rule_is_a_list_of_known_pairs(path):
         ({"SUBSYSTEM": "video4linux", "KERNEL": "video0", "ID_V4L_CAPABILITIES": ":capture:"}, "video-PATH"),
         ({"SUBSYSTEM": "video4linux", "KERNEL": "video1", "ID_V4L_CAPABILITIES": ":"}, ""),
         ({"SUBSYSTEM": "tty", "KERNEL": "ttyUSB0"}, "serial-PATH"),
+        ({"SUBSYSTEM": "tty", "KERNEL": "ttyUSB0", ".ID_PORT": "0"}, "serial-PATH"),
+        ({"SUBSYSTEM": "tty", "KERNEL": "ttyUSB1", ".ID_PORT": "1"}, "serial-PATH-port1"),
         ({"SUBSYSTEM": "tty", "KERNEL": "ttyS1"}, "serial-ttyS1"),
         (USB_KEYS | {"KERNEL": "event3", "ID_INPUT_KEYBOARD": "1"}, "pedal-PATH"),
         (USB_KEYS | {"KERNEL": "event4", "ID_INPUT_MOUSE": "1"}, ""),
@@ -213,7 +215,7 @@ def _symlinks(rules, facts):
         if any(key == "GOTO" for key, *_ in pairs):
             return found
         found += [
-            value.replace("$env{ID_PATH}", facts["ID_PATH"]).replace("%k", facts["KERNEL"])
+            re.sub(r"\$env{(.*?)}", lambda name: facts[name[1]], value).replace("%k", facts["KERNEL"])
             for key, _, operator, value in pairs
             if key == "SYMLINK"
         ]
