@@ -26,6 +26,8 @@ from gateway.simulators.monitor_dri import (
     values_record,
 )
 from gateway.source.serial import Instrument
+from gateway.wire.frames import EscapedFrames
+from tests.wire.pieces import records_of
 
 SECOND = 1_000_000_000
 PROFILE = profiles.instrument("ge-s5-monitor")
@@ -45,6 +47,11 @@ ASK_CURVES = bytes.fromhex(
     "7e 48 00 00 00 0000 00000000 00 00 0000 0100"
     "000000 0000ff" + "000000" * 6 + "0000 0000 010408090d0eff00" + "00" * 20 + "78 7e"
 )
+
+
+PUBLISHED = bytes.fromhex("7e 31" + "00" * 20 + "ff" + "00" * 18 + "01 0a00 0e000000 0000 49 7e")
+PUBLISHED_STOP = bytes.fromhex("7e 31" + "00" * 20 + "ff" + "00" * 18 + "01 0000 00000000 0000 31 7e")
+"""As a published driver in Java sends them byte for byte: values each 10 s of all classes, and no more values."""
 
 
 def heard(*frames: bytes, seconds: tuple[float, ...] = ()) -> ReadingSet:
@@ -206,6 +213,17 @@ def test_values_are_asked_for_first_then_curves_and_again_what_is_silent() -> No
     instrument.receive_data(VALUES, 32 * SECOND)
     assert instrument.due(33 * SECOND) == STOP_CURVES + ASK_CURVES
     assert instrument.due(47 * SECOND) == ASK_VALUES
+
+
+@pytest.mark.parametrize("published", [PUBLISHED, PUBLISHED_STOP])
+def test_our_request_is_the_published_one_but_for_its_interval_its_classes_and_its_sum(published: bytes) -> None:
+    (record,) = records_of(EscapedFrames("dri"), [published])
+    assert record.is_checked
+    assert (len(ASK_VALUES), ASK_VALUES[:42]) == (len(published), published[:42])
+    told = bytearray(ASK_VALUES)
+    told[42:50] = published[42:50]
+    told[50] = sum(told[1:50]) & 0xFF
+    assert bytes(told) == published
 
 
 @pytest.mark.parametrize("curves", [("ECG1", "EKG"), ("ECG1", "ECG2", "CO2"), ("CO2",) * 9])

@@ -5,9 +5,10 @@ and say what lies on its channels, the curves of the profile are asked for. What
 time of a record is the monitor's own clock, and is not used.
 
 Sources. Datex-Ohmeda S/5 DRI Specification 8005313 and Computer Interface as VSCapture (Class1.cs, Class2.cs) reads them:
-header, requests, frames. pycollect (measures.py, device.py) and a Rust reader (waveform.rs): rates and scales of the curves,
-at most 600 samples a second together; a driver in Go (type.go): the status of a curve. They do not agree on two scales: the flow is in tenths (two of three), the pulse wave
-in hundredths of a percent (three of four). Not read: the O2, N2O, agent, volume and EEG curves, trends, alarms.
+header, requests, frames; a driver in Java that was published: two requests, byte for byte. pycollect (measures.py, device.py)
+and a Rust reader (waveform.rs): rates and scales of the curves, at most 600 samples a second together; a driver in Go (type.go):
+the status of a curve. They do not agree on two scales: the flow is in tenths (two of three), the pulse wave in hundredths of a
+percent (three of four). Not read: the O2, N2O, agent, volume and EEG curves, trends, alarms.
 """
 
 from __future__ import annotations
