@@ -37,6 +37,8 @@ class Numeric(Struct, frozen=True):
     handle: int
     label: str
     numbers: tuple[Number, ...]
+    stamp: bytes = b""
+    """When it was measured, in two decimal digits a byte: of what is measured now and then."""
 
 
 class Wave(Struct, frozen=True):
@@ -101,6 +103,19 @@ def block(wave: Wave, number: int, state: int = 0) -> bytes:
     """Return 256 ms of a curve, with its identifier and state."""
     samples = [sample(wave, number * wave.count + each) for each in range(wave.count)]
     return struct.pack(f">HHH{wave.count}H", wave.identifier, state, 2 * wave.count, *samples)
+
+
+def event(mode: int, ticks: int) -> bytes:
+    """Return the message with which the monitor says what it is; its clock says CLOCK."""
+    attributes = [
+        (0x0928, b"\x00\x08Philips\x00\x00\x06M8000\x00"),
+        (0x0946, struct.pack(">H", mode)),
+        (0x091E, text("SIM1")),
+        (0x0987, CLOCK),
+        (0x098F, struct.pack(">I", ticks & 0xFFFFFFFF)),
+    ]
+    body = MDS + listed([attribute(*each) for each in attributes])
+    return remote(1, 1, 1, MDS + struct.pack(">IHH", ticks & 0xFFFFFFFF, 0x0D06, len(body)) + body)
 
 
 def accepted(options: int) -> bytes:
@@ -168,9 +183,8 @@ def remote(kind: int, invoke: int, command: int, body: bytes) -> bytes:
 def observed(numeric: Numeric) -> bytes:
     """Return an object with its value, or its values."""
     packed = [each.packed() for each in numeric.numbers]
-    if len(packed) == 1:
-        return item(numeric.handle, [(0x0950, packed[0])])
-    return item(numeric.handle, [(0x094B, listed(packed))])
+    stamp = [(0x0990, numeric.stamp)] if numeric.stamp else []
+    return item(numeric.handle, [(0x0950, packed[0]) if len(packed) == 1 else (0x094B, listed(packed)), *stamp])
 
 
 def context(wave: Wave, group: int) -> list[tuple[int, bytes]]:
@@ -209,6 +223,7 @@ def text(words: str) -> bytes:
     return struct.pack(">H", len(raw)) + raw
 
 
+CLOCK: Final = bytes.fromhex("2026112420000000")
 MDS: Final = struct.pack(">3H", 0x0021, 0, 0)
 ABORT: Final = bytes.fromhex(
     "192e110103c129a080a0803080020101060251010000000061803080020101a08064808001010000000000000000"

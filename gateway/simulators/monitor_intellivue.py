@@ -139,11 +139,7 @@ class Monitor:
             self.abort()
             return
         self._said_s = now
-        model = b"\x00\x08Philips\x00\x00\x06M8000\x00"
-        attributes = [(0x0928, model), (0x0946, struct.pack(">H", self._mode)), (0x091E, messages.text("SIM1"))]
-        body = MDS + messages.listed([messages.attribute(*each) for each in attributes])
-        event = MDS + struct.pack(">IHH", round(now * 8000) & 0xFFFFFFFF, 0x0D06, len(body)) + body
-        self._send(messages.remote(1, 1, EVENT, event))
+        self._send(messages.event(self._mode, self._ticks()))
 
     def _action(self, invoke: int, argument: bytes, now: float) -> None:
         action, _, number, _, kind, group = struct.unpack_from(">6H", argument, 10)

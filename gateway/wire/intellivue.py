@@ -11,6 +11,7 @@ Sources: Data Export Interface Programming Guide 4535 642 59271 (Rev. G.0), as o
 from __future__ import annotations
 
 import struct
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MONITOR, VALUES, CURVES, ALERTS = 0x21, 0x06, 0x09, 0x36
 OBSERVED, DYNAMIC, STATIC, EVERYTHING = 0x0803, 0x0810, 0x0811, 0
 LABEL, LABEL_TEXT, MODEL, MODE, UNIT, SAMPLE_PERIOD = 0x0924, 0x0927, 0x0928, 0x0946, 0x0996, 0x098D
+CLOCK, TICKS, STAMP = 0x0987, 0x098F, 0x0990
 VALUE, COMPOUND_VALUE, SAMPLES, COMPOUND_SAMPLES = 0x0950, 0x094B, 0x096E, 0x0967
 SAMPLE_SPEC, SCALE, FIXED_VALUES = 0x096D, 0x096F, 0x0A16
 TICKS_A_SECOND: Final = 8000
@@ -248,6 +250,16 @@ def texts(value: bytes) -> list[str]:
     return found
 
 
+def time_of(stated: bytes) -> datetime | None:
+    """Return an AbsoluteTime, eight bytes of two decimal digits each, by the monitor's clock; None where it states none (page 62)."""
+    digits = stated.hex()[:14]
+    try:
+        found = datetime.strptime(digits, "%Y%m%d%H%M%S")  # noqa: DTZ007  its zone is nowhere stated
+    except ValueError:
+        return None
+    return found if len(digits) == len("YYYYMMDDhhmmss") and found.year in _YEARS else None
+
+
 def _accepted(message: bytes) -> Accepted:
     """Find the user data as page 73 says: behind BE 80 28 80, with or without 02 01 02, then 81 and their length."""
     start = next((message.index(mark) + len(mark) for mark in _USER_DATA_MARKS if mark in message), len(message))
@@ -321,6 +333,7 @@ _MONITOR_ITSELF: Final = struct.pack(">3H", MONITOR, 0, 0)
 _MTU: Final = 1000
 _NO_NUMBERS: Final = frozenset({0x7FFFFF, 0x800000, 0x7FFFFE, 0x800002})
 """Not a number, not at this resolution, and the two infinities (page 41)."""
+_YEARS: Final = range(1970, 2200)
 _USER_DATA_MARKS: Final = (bytes.fromhex("be80288002010281"), bytes.fromhex("be80288081"))
 _SESSION: Final = bytes.fromhex("0508130100160102800014020002")
 _PRESENTATION: Final = bytes.fromhex(

@@ -134,6 +134,26 @@ def test_what_the_monitor_says_against_a_value_is_a_doubt(state: int, doubts: tu
     assert one.doubts == doubts
 
 
+@pytest.mark.parametrize(
+    ("stamp", "doubts"),
+    [
+        ("2026112419480000", ("the monitor measured it 12 minutes earlier",)),
+        ("2026112419590000", ()),
+        ("2026112520000000", ()),
+        ("1999123123595900", ()),
+        ("2105010100000000", ()),
+        ("ffffffffffffffff", ()),
+        ("20261124", ()),
+    ],
+)
+def test_how_old_a_value_is_that_stands_on_the_screen_is_a_doubt(stamp: str, doubts: tuple[str, ...]) -> None:
+    room = Room(NUMBERS_ONLY)
+    cuff = (Number(0x4A05, 0x0F20, 118), Number(0x4A06, 0x0F20, 76), Number(0x4A07, 0x0F20, 90))
+    room.monitor.patient = (Numeric(1, "NBP", cuff, bytes.fromhex(stamp)),)
+    found = room.run(3).reading().observations
+    assert [(one.value, one.doubts) for one in found] == [("118", doubts), ("76", doubts), ("90", doubts)]
+
+
 def test_a_monitor_in_its_demonstration_mode_measures_no_patient() -> None:
     found = Room(mode=DEMO).run(4).reading()
     demonstration = "the monitor is in its demonstration mode: it is of no patient"
@@ -343,6 +363,12 @@ def test_a_request_for_periods_that_is_refused_is_made_each_second_instead() -> 
     assert "refused a request" in str(room.instrument.errors()[0])
 
 
+def test_a_monitor_that_sends_no_curves_is_said_to_send_none() -> None:
+    room = Room(has_curves=False).run(3)
+    assert ["sends no curves" in str(one) for one in room.instrument.errors()] == [True]
+    assert value_of(room.reading(), "Heart rate (HR)").value == "72"
+
+
 def test_a_refusal_is_said_and_the_association_asked_for_again() -> None:
     room = Room(NUMBERS_ONLY, refusals=2).run(14)
     assert room.monitor.requests.count("association") == 3
@@ -405,6 +431,7 @@ WHOLE = [
         )
     ),
     simulated.framed(simulated.result(1, 1, 1, 6, 0x0803, [simulated.observed(one) for one in PATIENT], 0)),
+    simulated.framed(simulated.event(0x4000, 0xFFFFFFFF)),
     simulated.framed(simulated.ABORT),
     simulated.framed(b"\x0c\x02\x00\x00"),
 ]

@@ -160,3 +160,37 @@ messages = st.one_of(
 def test_any_bytes_are_a_message_or_a_named_error(message: bytes) -> None:
     with suppress(UnreadableRecord):
         wire.read(message)
+
+
+def result(kind: int, body: bytes) -> bytes:
+    return hexed("e1000002") + struct.pack(">HH", kind, len(body)) + body
+
+
+def test_a_part_of_a_linked_result_is_read_as_a_whole_one_is() -> None:
+    """ROLRS has two bytes more before its invocation; the extended result two more behind its poll number (pages 44, 62)."""
+    listed = hexed("0001 0014 0000 0001 000e 1001 0001 0008 0924 0004 00024182")
+    head = hexed("00002af8 ffffffffffffffff 0001 0006 0803")
+    expected = wire.Polled(11000, (wire.PolledObject((0, 0x1001), {wire.LABEL: hexed("00024182")}),))
+    for kind, link in ((2, b""), (5, b"\x01\x01")):
+        for action, numbers in ((0x0C16, b"\x00\x01"), (0xF13B, b"\x00\x01\x00\x07")):
+            reply = numbers + head + listed
+            body = hexed("002100000000") + struct.pack(">HH", action, len(reply)) + reply
+            message = result(kind, link + struct.pack(">3H", 9, 7, len(body)) + body)
+            assert wire.read(message) == expected
+
+
+@pytest.mark.parametrize(
+    ("stated", "time"),
+    [
+        ("2026112420150512", "2026-11-24 20:15:05"),
+        ("1999123123595900", "1999-12-31 23:59:59"),
+        ("2105010100000000", "2105-01-01 00:00:00"),
+        ("ffffffffffffffff", "None"),
+        ("0001010100000000", "None"),
+        ("2026132420150512", "None"),
+        ("20261124", "None"),
+        ("", "None"),
+    ],
+)
+def test_the_monitors_clock_is_read_as_far_as_it_makes_sense(stated: str, time: str) -> None:
+    assert str(wire.time_of(bytes.fromhex(stated))) == time
