@@ -47,6 +47,10 @@ class Xmodem:
         self._answer = bytearray()
         self._check: Check = "crc"
         self._is_fresh, self._heard_ns, self._asked_ns, self._asks = False, -ASK_NS, -ASK_NS, 0
+        self.file_number = 0
+        """Of the file that came last, in its batch: 1 is the first, or the only one."""
+        self._has_ended = False
+        """A file has ended, and nothing was asked for since."""
         self._is_noisy = False
         """Something came that is no part of a block: an EOT behind it is not believed."""
         self._reset()
@@ -104,6 +108,7 @@ class Xmodem:
         """Ask for a file: mostly by C."""
         self._pending.clear()
         self._asked_ns = now_ns
+        self._has_ended, self.file_number = False, 0
         asked = _ASKED[self._asks % len(_ASKED)]
         self._asks += 1
         self._check = "sum" if asked == NAK else "crc"
@@ -182,11 +187,12 @@ class Xmodem:
         if self._is_open:
             self._end(Fault.CUT)
         if number == 1:
-            self._is_open, self._next = True, 1
+            self._is_open, self._next, self.file_number = True, 1, 1
             self._add(payload)
             return
         name, _, fields = payload.partition(b"\0")
         self._say(ACK)
+        self.file_number = self.file_number + 1 if name else 0
         if name:
             stated = fields.partition(b"\0")[0].split(b" ")[0]
             self._is_open, self._is_batch, self._next = True, True, 1
@@ -207,7 +213,7 @@ class Xmodem:
     def _ended(self) -> None:
         """EOT: asked for once more, then believed; after the end of a file, the sender has not heard that."""
         if not self._is_open:
-            if self._asks == 0:
+            if self._has_ended:
                 self._say(ACK)
         elif not self._is_ending:
             self._is_ending = True
@@ -235,7 +241,7 @@ class Xmodem:
         if self._content or not fault:
             self._ready.append(Record(bytes(self._content[: min(size, self._limit)]), fault, is_checked=not fault))
         self._reset()
-        self._asks = 0
+        self._asks, self._has_ended = 0, True
 
     def _refuse(self) -> None:
         """Ask for it again; after too many attempts, give up."""
@@ -257,6 +263,8 @@ class SizedRecords:
         """A record of more than `limit_bytes` is none."""
         self._limit = limit_bytes
         self._pending = bytearray()
+        self.file_number = 1
+        """As of Xmodem: each comes by itself."""
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived."""

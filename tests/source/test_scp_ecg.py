@@ -409,6 +409,24 @@ def test_an_electrocardiograph_is_heard_though_blocks_are_damaged(
     assert len(problems) == len(damaged)
 
 
+def test_the_second_record_of_a_batch_says_that_it_may_be_of_somebody_else() -> None:
+    data, instrument = record(TINY), Instrument(PROFILE)
+
+    def block(number: int, payload: bytes) -> bytes:
+        size = 1024 if number else 128
+        padded = payload.ljust(size, b"\0")
+        return bytes([2 if number else 1, number, 255 - number]) + padded + crc_hqx(padded, 0).to_bytes(2, "big")
+
+    def file(name: str) -> bytes:
+        pieces = [data[at : at + 1024] for at in range(0, len(data), 1024)]
+        blocks = b"".join(block(number, piece) for number, piece in enumerate(pieces, start=1))
+        return block(0, f"{name}\0{len(data)}".encode()) + blocks + b"\x04\x04"
+
+    one, two = instrument.receive_data(file("A.SCP") + file("B.SCP") + block(0, b""), SECOND)
+    assert {each.doubts for each in one.traces} == {()}
+    assert {each.doubts for each in two.traces} == {("it came as number 2 of several in one go: look whose it is",)}
+
+
 def test_a_power_cut_in_the_middle_gives_a_name_and_no_ecg() -> None:
     found, problems = over_the_line(lambda one, data: one.xmodem(data), record(SMALL), dies_at=7)
     assert found == []

@@ -119,6 +119,19 @@ def test_whole_and_byte_by_byte_are_the_same(sent: bytes) -> None:
     assert records_of(Xmodem(), [noisy[at : at + 1] for at in range(len(noisy))]) == heard(noisy)
 
 
+def test_the_files_of_a_batch_are_numbered() -> None:
+    framing = Xmodem()
+    numbers = []
+    for piece in (header(b"a") + BY_1K, header(b"b") + BY_1K, header(b""), BY_CRC, header(b"c") + BY_1K):
+        framing.receive_data(piece)
+        numbers += [framing.file_number for _ in drained(framing)]
+    assert numbers == [1, 2, 1, 2]
+
+
+def test_an_end_that_ended_nothing_is_not_answered() -> None:
+    assert answers(bytes([EOT])) == b""
+
+
 # ---- damage ----
 
 

@@ -1,7 +1,8 @@
 """SCP-ECG records (EN 1064, ISO 11073-91064) to traces, one for each lead, and to what the instrument measured and stated.
 
 Every checksum is enforced, of the record and of each section. Who was examined (section 1) is not used: the exam in progress
-says it; its date and time are a text, for a person who must tell two records apart. A lead that the record does not have is
+says it; its date and time are a text, for a person who must tell two records apart: an electrocardiograph may send what it has
+stored for hours. A lead that the record does not have is
 not computed. Where leads do not cover the same time, NO_SAMPLE fills them up to the whole of the recording.
 
 Sources: the sections as PixelMed reads them (com.pixelmed.scpecg, after prEN 1064:2002), and ecgdatakit's parser for the
@@ -99,7 +100,8 @@ class ScpEcg:
         """Return what a record says. Raises UnreadableRecord for a damaged one, and for one whose rhythm it cannot decode."""
         if record.fault:
             raise UnreadableRecord(problem=record.fault)
-        return read(record.data, received_ns)
+        said = read(record.data, received_ns)
+        return said if self.framing.file_number <= 1 else _of_several(said, self.framing.file_number)
 
     def answer(self) -> bytes:
         """Return what the sender waits for: ACK, NAK, or CAN."""
@@ -117,6 +119,12 @@ def read(data: bytes, received_ns: int) -> Said:
         return _said(sections, unread, received_ns)
     except struct_error as error:
         raise UnreadableRecord(problem="a section of it is cut off") from error
+
+
+def _of_several(said: Said, number: int) -> Said:
+    """Records that were stored and are sent in one go may be of several people: from the second on, each says so."""
+    doubt = f"it came as number {number} of several in one go: look whose it is"
+    return structs.replace(said, traces=tuple(structs.replace(one, doubts=(*one.doubts, doubt)) for one in said.traces))
 
 
 def _said(sections: dict[int, bytes], unread: int, received_ns: int) -> Said:
@@ -222,7 +230,8 @@ def _moment(stated: bytes) -> str:
 
 def _started(device: Device) -> Iterator[Observation]:
     if device.started:
-        yield Observation(concept=scp_codes.STARTED, value=device.started, raw=device.started_raw)
+        doubt = f"recorded at {device.started} by its own clock: is that the time of this exam?"
+        yield Observation(concept=scp_codes.STARTED, value=device.started, raw=device.started_raw, doubts=(doubt,))
 
 
 # ---- sections 2 to 6: the leads ----
