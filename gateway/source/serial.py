@@ -195,12 +195,20 @@ def _latest(observations: Iterable[Observation]) -> Iterable[Observation]:
 def _joined(pieces: Iterable[Trace]) -> Iterable[Trace]:
     """The pieces of each channel as one trace; a channel whose scale or rate changed is another one from there on.
 
-    Where a piece comes late by more than a second, something is missing before it: NO_SAMPLE stands for it.
+    Where a piece comes late by more than a second, something is missing before it: NO_SAMPLE stands for it. What is doubtful in
+    one piece is said of the whole: a piece taken out would move all that comes after it.
     """
     channels: dict[Trace, list[Trace]] = {}
     for piece in pieces:
-        channels.setdefault(structs.replace(piece, samples=b"", received_ns=0), []).append(piece)
-    return [structs.replace(parts[0], samples=_samples(parts)) for parts in channels.values()]
+        channels.setdefault(structs.replace(piece, samples=b"", received_ns=0, doubts=()), []).append(piece)
+    return [
+        structs.replace(
+            parts[0],
+            samples=_samples(parts),
+            doubts=tuple(dict.fromkeys(doubt for part in parts for doubt in part.doubts)),
+        )
+        for parts in channels.values()
+    ]
 
 
 def _samples(parts: list[Trace]) -> bytes:

@@ -77,7 +77,7 @@ def test_a_record_that_the_line_damaged_is_unreadable_and_one_beside_it_is_doubt
     stream.receive_data(b"\n3\n1\x1a\n", SECOND + 1)
     (one,) = stream.end()
     assert [value.doubts for value in one.observations] == [()]
-    assert [trace.doubts for trace in one.traces] == [(DOUBT,), ()]
+    assert [(trace.doubts, len(trace.samples)) for trace in one.traces] == [((DOUBT,), 60)]
     assert [str(error) for error in stream.errors()] == ["What the instrument sent cannot be read: it is no number."], (
         "on a line without errors 1Ah is a character like any other"
     )
