@@ -89,41 +89,60 @@ class Marks:
 
 
 class Tally:
-    """Marks and the driver's counts to LineErrors."""
+    """Marks and the driver's counts to LineErrors.
+
+    Some drivers count and mark (8250, ftdi_sio, which marks all that came in one packet), some only mark (pl2303), some only count
+    (cdc_acm, but for breaks): the greater of both is believed.
+    """
 
     def __init__(self, *, has_parity: bool, counts: Counts | None) -> None:
         """`counts`: what the driver has counted so far, None: it does not count, and the marks say it all."""
         self._has_parity = has_parity
-        self._counts = counts
+        self._counts = counts or _NONE
+        self._seen = _Pair(0, 0)
+        self._broken = _Pair(0, 0)
         self._characters = self._breaks = 0
-        self._places_characters = self._places_breaks = False
+        """In marks, when asked last."""
 
     def since(self, marks: Marks, counts: Counts | None) -> LineErrors:
         """Return what is new."""
-        characters, breaks = marks.characters - self._characters, marks.breaks - self._breaks
-        self._characters, self._breaks = marks.characters, marks.breaks
-        before, self._counts = self._counts, counts
-        if counts is None or before is None:
-            return LineErrors(
-                framing=0 if self._has_parity else characters,
-                parity=characters if self._has_parity else 0,
-                breaks=breaks,
-            )
-        self._places_characters |= characters > 0
-        self._places_breaks |= breaks > 0
+        counts, before = counts or self._counts, self._counts
         framing, parity = counts.framing - before.framing, counts.parity - before.parity
-        overruns, broken = counts.overruns - before.overruns, counts.breaks - before.breaks
-        unplaced = 0 if self._places_characters else framing + parity
+        overruns, breaks = counts.overruns - before.overruns, counts.breaks - before.breaks
+        damaged = self._seen.more(marks.characters - self._characters, framing + parity)
+        broken = self._broken.more(marks.breaks - self._breaks, breaks)
+        self._counts, self._characters, self._breaks = counts, marks.characters, marks.breaks
+        framing = damaged if not self._has_parity or (framing and not parity) else min(framing, damaged)
         return LineErrors(
             framing=framing,
-            parity=parity,
+            parity=damaged - framing,
             overruns=overruns,
             breaks=broken,
-            unplaced=unplaced + overruns + (0 if self._places_breaks else broken),
+            unplaced=overruns + self._seen.unplaced(damaged) + self._broken.unplaced(broken),
         )
+
+
+class _Pair:
+    """How many of one kind were marked, and how many counted: a mark may be read later than it is counted."""
+
+    def __init__(self, marked: int, counted: int) -> None:
+        self._marked = marked
+        self._counted = counted
+
+    def more(self, marked: int, counted: int) -> int:
+        """Return by how much the greater of both has grown."""
+        before = max(self._marked, self._counted)
+        self._marked += marked
+        self._counted += counted
+        return max(self._marked, self._counted) - before
+
+    def unplaced(self, new: int) -> int:
+        """Return how many of the new ones have no place: all, where this driver has never marked one."""
+        return 0 if self._marked else new
 
 
 _ICOUNTER: Final = struct.Struct("@11i")
 _MARK: Final = re.compile(rb"\xff(?:\xff|\x00.|\x00?\Z)", re.DOTALL)
 """The last form is the beginning of a mark, at the end of what was read."""
 _WHOLE: Final = 3
+_NONE: Final = Counts(0, 0, 0, 0)

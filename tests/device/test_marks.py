@@ -71,6 +71,32 @@ def test_a_driver_that_counts_is_believed_about_what_it_was() -> None:
     assert tally.since(marks, Counts(8, 8, 7, 8)) == LineErrors(framing=1, parity=1, breaks=1)
 
 
+def test_a_driver_that_marks_and_does_not_count_is_believed_too() -> None:
+    marks, tally = Marks(), Tally(has_parity=True, counts=NOTHING)
+    marks.take(b"\xff\x00\x41\xff\x00\x00")
+    assert tally.since(marks, NOTHING) == LineErrors(parity=1, breaks=1)
+
+
+def test_a_character_is_not_counted_twice_when_it_is_read_later_than_it_was_counted() -> None:
+    marks, tally = Marks(), Tally(has_parity=True, counts=NOTHING)
+    assert tally.since(marks, Counts(0, 1, 0, 0)).parity == 1
+    marks.take(b"\xff\x00\x41")
+    assert tally.since(marks, Counts(0, 1, 0, 0)) == LineErrors()
+    marks.take(b"\xff\x00\x41")
+    assert tally.since(marks, Counts(0, 2, 0, 0)) == LineErrors(parity=1)
+
+
+def test_what_came_in_one_packet_with_a_damaged_character_is_as_damaged() -> None:
+    marks, tally = Marks(), Tally(has_parity=True, counts=NOTHING)
+    marks.take(b"\xff\x00\x41" * 5)
+    assert tally.since(marks, Counts(1, 0, 0, 0)) == LineErrors(framing=5)
+
+
+def test_an_adapter_that_is_gone_counts_no_more() -> None:
+    tally = Tally(has_parity=True, counts=Counts(5, 5, 5, 5))
+    assert tally.since(Marks(), None) == LineErrors()
+
+
 def test_what_a_driver_counts_and_does_not_point_out_is_unplaced() -> None:
     marks, tally = Marks(), Tally(has_parity=True, counts=NOTHING)
     assert tally.since(marks, Counts(0, 2, 0, 0)) == LineErrors(parity=2, unplaced=2)
