@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from flask import Flask, redirect, render_template, request, url_for
 from msgspec import Struct
+from msgspec.structs import replace
 from werkzeug.exceptions import HTTPException, InternalServerError
 from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
@@ -27,11 +28,14 @@ from gateway.panel import (
     exams,
     guard,
     health,
+    inbox,
+    instruments,
     language,
     log,
     metrics,
     people,
     pictures,
+    ports,
     presses,
     profiles,
     way,
@@ -52,10 +56,13 @@ _VIEWS: tuple[ModuleType, ...] = (
     presses,
     pictures,
     way,
+    inbox,
+    instruments,
     health,
     destinations,
     profiles,
     editor,
+    ports,
     log,
     people,
     metrics,
@@ -80,6 +87,8 @@ class Item(Struct, frozen=True, kw_only=True):
     icon: str = ""
     is_here: bool = False
     is_exam: bool = False
+    count: int = 0
+    """How many things wait behind it."""
 
 
 def create_app(
@@ -141,6 +150,7 @@ def _words_of_templates() -> dict[str, Any]:
         "pass_exam": guard.pass_exam(),
         "rail": _rail,
         "setup_tabs": _setup_tabs,
+        "reading_tabs": _reading_tabs,
         "here": lambda: request.path if request.method == "GET" else url_for("worklist.screen"),
         "language": language.current(),
         "language_names": language.NAMES,
@@ -176,6 +186,7 @@ def _rail() -> list[Item]:
         return items
     before = [_item(gettext("Worklist"), "worklist.screen", "worklist", "worklist.")]
     after = [
+        *_readings(),
         _item(gettext("On the way"), "way.screen", "way", "way."),
         _item(gettext("Health"), "health.screen", "health", "health."),
     ]
@@ -185,10 +196,29 @@ def _rail() -> list[Item]:
     return [*before, *items, *after]
 
 
+def _readings() -> list[Item]:
+    """Return the way to what instruments say, on a box that has one, or has readings that wait."""
+    waiting = box().spool.inbox.count()
+    if not (waiting or instruments.heard_ports()):
+        return []
+    is_here = (request.endpoint or "").startswith(("inbox.", "instruments."))
+    url = url_for("inbox.screen" if waiting else "instruments.screen")
+    return [Item(word=gettext("Readings"), url=url, icon="reading", is_here=is_here, count=waiting)]
+
+
+def _reading_tabs() -> list[Item]:
+    waiting = _item(gettext("Without an exam"), "inbox.screen", "", "inbox.")
+    return [
+        replace(waiting, count=box().spool.inbox.count()),
+        _item(gettext("Live"), "instruments.screen", "", "instruments."),
+    ]
+
+
 def _setup_tabs() -> list[Item]:
     return [
         _item(gettext("Destinations"), "destinations.screen", "", "destinations."),
         _item(gettext("Modality"), "profiles.screen", "", "profiles"),
+        _item(gettext("Ports"), "ports.screen", "", "ports."),
         _item(gettext("People"), "people.screen", "", "people."),
         _item(gettext("Log"), "log.screen", "", "log."),
     ]

@@ -14,9 +14,10 @@ from werkzeug.wrappers import Response
 
 from gateway import exam
 from gateway.model import CaptureState, PerformedStep, ScheduledStep, StepStatus
-from gateway.panel import guard, looks, typed, words
+from gateway.panel import guard, inbox, looks, measured, typed, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext
+from gateway.spool import readings
 
 views = Blueprint("exams", __name__, url_prefix="/exam/<uuid:exam_id>")
 
@@ -38,6 +39,7 @@ def screen(exam_id: UUID) -> str | Response:
         film_version=_version(shots),
         last_s=_last_s(step),
         answer=_answer_to(request.args.get("press", 0, type=int), step) or _said(),
+        waiting=_waiting(),
     )
 
 
@@ -52,6 +54,7 @@ def pulse(exam_id: UUID) -> Response | tuple[Response, int]:
         pulse=render_template("_pulse.html", view=view),
         tags=render_template("_tags.html", view=view),
         record=render_template("_record.html", view=view),
+        waiting=render_template("_waiting.html", waiting=_waiting()),
         film_version=_version(looks.film(step)),
     )
 
@@ -83,6 +86,18 @@ def discard(exam_id: UUID, number: int) -> Response:
         return _discarded_for_good(exam_id, number)
     exam.discard(box().spool, exam_id, number, by=guard.operator())
     return _done(exam_id, gettext("Capture %(number)d is discarded. Undo brings it back.", number=number))
+
+
+@views.get("/captures/<int:number>")
+def reading(exam_id: UUID, number: int) -> str:
+    """Show all values and curves of one reading."""
+    step, capture = box().spool.exams.get(exam_id), box().spool.captures.get(exam_id, number)
+    found = readings.read(box().site.data, exam_id, number)
+    if found is None:
+        abort(404)
+    return render_template(
+        "reading.html", exam=step, capture=capture, said=measured.said(found), model_name=found.model_name
+    )
 
 
 @views.post("/captures/<int:number>/undo")
@@ -228,6 +243,11 @@ def _said() -> words.Answer | None:
     """Return what an act on another page came to: on this screen it stands where the presses are answered."""
     said = get_flashed_messages(with_categories=True)
     return words.Answer(tone=said[-1][0], sentence=said[-1][1]) if said else None
+
+
+def _waiting() -> inbox.Notice | None:
+    """Say that readings wait without an exam, to a person who may say whose they are."""
+    return inbox.notice() if guard.person() else None
 
 
 def _last_s(step: PerformedStep) -> int:

@@ -9,10 +9,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.model import Capture, CaptureKind, CaptureState, PerformedStep, Shown, Signal, StationStatus, StepStatus
-from gateway.panel import standing, words
+from gateway.panel import measured, standing, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext
-from gateway.spool import live
+from gateway.spool import live, readings
 from gateway.spool.instances import payload_of
 
 STALE_NS = 3_000_000_000
@@ -57,6 +57,8 @@ class Shot(Struct, frozen=True, kw_only=True):
     shape: str = ""
     note: str = ""
     has_picture: bool = False
+    reading: measured.Brief | None = None
+    """What an instrument said, of a READING."""
     is_discarded: bool = False
     can_discard: bool = False
     can_reject: bool = False
@@ -114,6 +116,7 @@ def film(step: PerformedStep) -> list[Shot]:
 def _shot(step: PerformedStep, capture: Capture) -> Shot:
     tone, word, shape = _state(step, capture)
     is_running = step.status is StepStatus.IN_PROGRESS
+    reading = brief_of(step, capture) if capture.kind is CaptureKind.READING else None
     return Shot(
         number=capture.number,
         kind=str(words.KINDS[capture.kind]),
@@ -121,13 +124,20 @@ def _shot(step: PerformedStep, capture: Capture) -> Shot:
         tone=tone,
         word=word,
         shape=shape,
-        note=words.note(capture.note),
+        note="; ".join(reading.doubts) if reading and reading.doubts else words.note(capture.note),
+        reading=reading,
         has_picture=box().spool.thumbnail_path(step.exam_id, capture.number).exists(),
         is_discarded=capture.state is CaptureState.DISCARDED,
         can_discard=is_running and capture.state is CaptureState.HELD,
         can_reject=capture.state is CaptureState.RELEASED,
         can_undo=is_running and _can_undo(capture),
     )
+
+
+def brief_of(step: PerformedStep, capture: Capture) -> measured.Brief | None:
+    """Return what a reading says in short; None where it was not kept beside its objects."""
+    found = readings.read(box().site.data, step.exam_id, capture.number)
+    return measured.brief(found) if found else None
 
 
 def _state(step: PerformedStep, capture: Capture) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ it says of the cable from the next start of the services.
 from __future__ import annotations
 
 import tomllib
+from typing import Literal
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from msgspec import Struct
@@ -47,7 +48,7 @@ def screen() -> str:
     """Show every grabber's profile."""
     site = box().site
     rows = [_row(name, chosen(name), is_waiting=_is_waiting(name)) for name in site.grabber]
-    return render_template("profiles.html", rows=rows, known=_known())
+    return render_template("profiles.html", rows=rows, known=known("modalities"))
 
 
 @views.post("/<grabber>")
@@ -99,12 +100,14 @@ def _override(grabber: str) -> str:
     return f"panel-{grabber}"
 
 
-def _known() -> list[Known]:
-    site = box().site
+def known(kind: Literal["modalities", "instruments"]) -> list[Known]:
+    """Return every profile of a kind, by its name and its title."""
+    own = box().site.own_profiles
     found = []
-    for name in profile.names("modalities", site.own_profiles):
+    for name in profile.names(kind, own):
         try:
-            found.append(Known(name, profile.modality(name, site.own_profiles).title))
+            made = profile.modality(name, own) if kind == "modalities" else profile.instrument(name, own)
+            found.append(Known(name, made.title))
         except GatewayError:
             found.append(Known(name, gettext("%(name)s (cannot be read)", name=name)))
     return found

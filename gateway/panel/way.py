@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from msgspec import Struct
 from werkzeug.wrappers import Response
 
-from gateway.model import CaptureState, Delivery, DeliveryState, Instance, PayloadKind, PerformedStep
-from gateway.panel import guard, standing, words
+from gateway.model import (
+    CaptureKind,
+    CaptureState,
+    Delivery,
+    DeliveryState,
+    Instance,
+    PayloadKind,
+    PerformedStep,
+    ReadingSet,
+)
+from gateway.panel import guard, measured, standing, words
 from gateway.panel.box import box
-from gateway.panel.language import gettext, ngettext
+from gateway.panel.language import gettext, lazy_gettext, ngettext
 from gateway.panel.words import Trouble
+from gateway.spool import readings
 from gateway.spool.instances import payload_of
 
 views = Blueprint("way", __name__, url_prefix="/way")
 _EXAMS = 25
 _LOOKED_AT = 500
+_TITLES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "image": lazy_gettext("Picture %(number)d"),
+        "note": lazy_gettext("Note that rejects what was sent before"),
+        "sr": lazy_gettext("Measurement %(number)d"),
+        "len": lazy_gettext("Lens measurement %(number)d"),
+        "ar": lazy_gettext("Autorefraction %(number)d"),
+        "ker": lazy_gettext("Keratometry %(number)d"),
+        "srf": lazy_gettext("Subjective refraction %(number)d"),
+        "va": lazy_gettext("Visual acuity %(number)d"),
+        "ecg": lazy_gettext("Electrocardiogram %(number)d"),
+        "hd": lazy_gettext("Pressure curves %(number)d"),
+        "resp": lazy_gettext("Breathing curves %(number)d"),
+        "doc": lazy_gettext("Drawn page %(number)d"),
+    }
+)
+_ANY: Final = lazy_gettext("Object %(number)d")
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -85,6 +114,8 @@ class ObjectRow(Struct, frozen=True, kw_only=True):
     deliveries: list[DeliveryRow]
     failed: list[int]
     capture: int
+    reading: measured.Brief | None
+    """What it says, of a measurement."""
     can_reject: bool
     """It is the first object of a capture that has been released: it can still be discarded, for good."""
 
@@ -236,15 +267,17 @@ def _objects(exam_id: UUID) -> list[ObjectRow]:
     owed: dict[str, list[Delivery]] = {}
     for delivery in _objects_of(box().spool.deliveries.of_exam(exam_id)):
         owed.setdefault(delivery.payload, []).append(delivery)
-    released = {
-        capture.number for capture in box().spool.captures.of_exam(exam_id) if capture.state is CaptureState.RELEASED
-    }
+    captures = box().spool.captures.of_exam(exam_id)
+    released = {capture.number for capture in captures if capture.state is CaptureState.RELEASED}
+    measuring = [capture.number for capture in captures if capture.kind is CaptureKind.READING]
+    said = {number: readings.read(box().site.data, exam_id, number) for number in measuring}
     wrong = {payload_of(instance) for instance in box().spool.instances.uncorrected(exam_id, is_damaged_too=True)}
     return [
         _object_row(
             instance,
             owed.get(payload_of(instance), []),
             mark=_mark(instance, owed.get(payload_of(instance), []), is_wrong=payload_of(instance) in wrong),
+            said=said.get(instance.capture),
             can_reject=_is_first_of(instance, released),
         )
         for instance in box().spool.instances.of_exam(exam_id)
@@ -268,45 +301,29 @@ def _mark(instance: Instance, deliveries: list[Delivery], *, is_wrong: bool) -> 
     return ""
 
 
-def _object_row(instance: Instance, deliveries: list[Delivery], *, mark: str, can_reject: bool) -> ObjectRow:
+def _object_row(
+    instance: Instance, deliveries: list[Delivery], *, mark: str, said: ReadingSet | None, can_reject: bool
+) -> ObjectRow:
     return ObjectRow(
         title=_title(instance),
         mark=mark,
         deliveries=[_delivery_row(delivery) for delivery in deliveries],
         failed=[delivery.delivery_id for delivery in deliveries if delivery.state is DeliveryState.FAILED],
         capture=instance.capture,
+        reading=measured.of_object(said, instance.kind) if said else None,
         can_reject=can_reject,
     )
 
 
 def _title(instance: Instance) -> str:
-    number = instance.capture
-    match instance.kind:
-        case "image":
-            return gettext("Picture %(number)d", number=number)
-        case "cine":
-            return ngettext(
-                "Recording %(number)d, %(num)d frame",
-                "Recording %(number)d, %(num)d frames",
-                instance.frame_count,
-                number=number,
-            )
-        case "note":
-            return gettext("Note that rejects what was sent before")
-        case "sr":
-            return gettext("Measurement %(number)d", number=number)
-        case "len":
-            return gettext("Lens measurement %(number)d", number=number)
-        case "ar":
-            return gettext("Autorefraction %(number)d", number=number)
-        case "ker":
-            return gettext("Keratometry %(number)d", number=number)
-        case "srf":
-            return gettext("Subjective refraction %(number)d", number=number)
-        case "va":
-            return gettext("Visual acuity %(number)d", number=number)
-        case _:
-            return gettext("Object %(number)d", number=number)
+    if instance.kind == "cine":
+        return ngettext(
+            "Recording %(number)d, %(num)d frame",
+            "Recording %(number)d, %(num)d frames",
+            instance.frame_count,
+            number=instance.capture,
+        )
+    return str(_TITLES.get(instance.kind, _ANY)) % {"number": instance.capture}
 
 
 def _delivery_row(delivery: Delivery) -> DeliveryRow:

@@ -329,6 +329,14 @@ def trouble(code: str, text: str = "", **facts: str) -> Trouble:
     return _trouble(cls, {"problem": text, **facts, **_facts_in(cls, text)})
 
 
+def said(text: str) -> Trouble:
+    """Say what another process has said in English: an error's own sentence with what to do, or a sentence as it is."""
+    found = [(cls, facts) for cls in by_code().values() if (facts := _facts_in(cls, text))]
+    if not found:
+        return Trouble(sentence=in_this_language(text), shape="care")
+    return _trouble(*min(found, key=lambda match: sum(map(len, match[1].values()))))
+
+
 def together(*sentences: str) -> str:
     """Put sentences after one another: Chinese leaves no space behind its full stop."""
     return ("" if current() == "zh" else " ").join(sentence for sentence in sentences if sentence)

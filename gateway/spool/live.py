@@ -101,6 +101,11 @@ def ask_detection(run: Path, port: str) -> None:
     path.touch()
 
 
+def is_detection_asked(run: Path, port: str) -> bool:
+    """Say whether a detection is asked for that its service has not taken up."""
+    return (run / DETECTION / f"{_safe(port)}.asked").exists()
+
+
 def take_detection(run: Path, port: str) -> bool:
     """Say whether somebody has asked for a detection, and take that up: once."""
     try:

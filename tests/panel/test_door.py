@@ -139,7 +139,7 @@ def test_signing_out_ends_it(browser):
 
 
 def test_a_technologist_does_not_set_the_box_up(browser):
-    for path in ("/setup/destinations", "/setup/modality", "/setup/people", "/setup/log"):
+    for path in ("/setup/destinations", "/setup/modality", "/setup/ports", "/setup/people", "/setup/log"):
         answer = browser.get(path)
         assert (answer.status_code, "This is for the engineer of this box." in answer.text) == (403, True)
     assert browser.post("/setup/people", {"name": "x", "password": PASSWORD, "role": "engineer"}).status_code == 403
@@ -154,7 +154,7 @@ def test_every_view_needs_somebody_but_those_of_the_door(peopled):
     for rule in peopled.app.url_map.iter_rules():
         if "GET" not in rule.methods or rule.endpoint in open_to_all:
             continue
-        known = {"exam_id": exam.exam_id, "number": 0, "name": "x", "grabber": STATION}
+        known = {"exam_id": exam.exam_id, "number": 0, "name": "x", "grabber": STATION, "entry_id": 1}
         with peopled.app.test_request_context():
             path = peopled.app.url_for(rule.endpoint, **{key: known[key] for key in rule.arguments})
         answer = browser.get(path)

@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from gateway.model import CaptureKind, CaptureState, Patient, Signal, StepStatus
 from gateway.spool import live
-from tests.panel.world import ENGINEER, PASSWORD, PIN, STATION, TECHNOLOGIST, World, phantom, steps
+from tests.panel.world import ENGINEER, EYES, PASSWORD, PIN, STATION, TECHNOLOGIST, World, phantom, steps
 
 pytestmark = pytest.mark.browser
 
@@ -427,6 +427,14 @@ def day(tmp_path_factory):
         "people": "/setup/people",
         "person": f"/setup/people/{TECHNOLOGIST}",
         "log": "/setup/log",
+        "inbox": "/readings",
+        "give": "/readings/1",
+        "give-ask": f"/readings/1/give/{exam.exam_id}",
+        "inbox-discard": "/readings/2/discard",
+        "instruments": "/readings/instruments",
+        "reading": f"/exam/{exam.exam_id}/captures/7",
+        "ports": "/setup/ports",
+        "port-find": f"/setup/ports/{EYES}/find",
         "you": "/you",
         "missing": "/nothing",
     }

@@ -4,35 +4,63 @@ Patients are invented; the only picture is the simulator's phantom.
 """
 
 import fcntl
+from array import array
 from functools import cache
 from itertools import count
+from math import exp
 from pathlib import Path
 from typing import IO
 
 from argon2 import PasswordHasher
 
 from gateway import exam
-from gateway.config import Destination, Grabber, Panel, Paths, Site, Station, Worklist
+from gateway.codes import (
+    AXIS,
+    CYLINDER,
+    DEGREE,
+    DIOPTRE,
+    LEADS,
+    MICROVOLT,
+    MILLIMETRE,
+    MMHG,
+    PRESSURE,
+    RADIUS_1,
+    RADIUS_2,
+    SPHERE,
+)
+from gateway.config import Destination, Grabber, Panel, Paths, SerialPort, Site, Station, Worklist
 from gateway.model import (
     Capture,
     CaptureKind,
+    Detection,
+    InboxEntry,
+    InstrumentStatus,
+    LineGuess,
+    LiveTrace,
+    MeasurementKind,
+    Observation,
     Patient,
     PerformedStep,
+    ReadingSet,
     ScheduledStep,
     Signal,
     StationStatus,
     StoreOutcome,
+    Trace,
+    TraceKind,
     WholePicture,
 )
 from gateway.panel import EchoAnswer, create_app, health
 from gateway.pixels import codecs
 from gateway.simulators.phantom import Phantom
-from gateway.spool import live
+from gateway.spool import live, readings
 from gateway.spool.accounts import Role
 from gateway.spool.spool import Spool
 from tests.spool.world import ACCEPTED, FakeClock, instance
 
 STATION = "HDMI-1"
+EYES, HEART = "AUTOREF", "ECG"
+BY_PATH = "/dev/gateway/serial-pci-0000:00:14.0-usb-0:"
 ENGINEER, TECHNOLOGIST = "Awa Diallo", "Kofi"
 PASSWORD, PIN = "a long and quiet word", "246813"
 LATER = StoreOutcome(verdict="later", error_code="G501", text="connection refused")
@@ -49,6 +77,10 @@ class World:
             "destination": {
                 "PACS": Destination(host="127.0.0.1", port=11112, called_ae="PACS"),
                 "Archive": Destination(host="127.0.0.1", port=11113, called_ae="ARCHIVE", is_commitment_required=True),
+            },
+            "serial": {
+                EYES: SerialPort(device=f"{BY_PATH}1:1.0", instrument="nidek-ark", station=STATION),
+                HEART: SerialPort(device=f"{BY_PATH}2:1.0", instrument="nidek-nt", station=STATION),
             },
             "worklist": Worklist(host="127.0.0.1", called_ae="RIS"),
             "panel": Panel(session_minutes=30),
@@ -153,13 +185,80 @@ class World:
         self._keep(step, capture.number, kind, 1 if kind == "image" else 125)
         exam.finish_capture(self.spool, capture, note=note)
 
-    def measure(self, step: PerformedStep, *kinds: str) -> Capture:
+    def measure(self, step: PerformedStep, *kinds: str, said: ReadingSet | None = None) -> Capture:
         """Keep one reading of an instrument with an object of each kind."""
         begun = exam.begin_capture(self.spool, self.clock, step.exam_id, CaptureKind.READING, STATION)
         for kind in kinds:
             self._keep(step, begun.number, kind, 1)
+        if said:
+            readings.write(self.site.data, step.exam_id, begun.number, said)
         exam.finish_capture(self.spool, begun)
         return begun
+
+    # ---- instruments ----
+
+    def eyes(self, **fields) -> ReadingSet:
+        """An autorefraction and a keratometry, one axis of which cannot be."""
+        return ReadingSet(observations=eyes(self.clock.monotonic_ns()), received_ns=self.clock.monotonic_ns(), **fields)
+
+    def heart(self) -> ReadingSet:
+        """Twelve leads of ten seconds."""
+        return ReadingSet(traces=heart(), received_ns=self.clock.monotonic_ns(), model_name="CARDIO 12")
+
+    def stray(
+        self, said: ReadingSet | None = None, port: str = EYES, instrument: str = "NIDEK autorefractor", **how
+    ) -> InboxEntry:
+        """Let a reading wait that came without an exam."""
+        return self.spool.inbox.add(port, instrument, said or self.eyes(model_name="ARK-530A"), **how)
+
+    def hear(self, port: str = EYES, **fields) -> None:
+        """Say how a port is, as its service does."""
+        now_ns = self.clock.monotonic_ns()
+        known = {
+            "instrument": "NIDEK autorefractor",
+            "boot_id": self.clock.boot_id(),
+            "updated_ns": now_ns,
+            "is_open": True,
+            "heard_ns": now_ns,
+        }
+        live.write_instrument(self.site.run, InstrumentStatus(port=port, **(known | fields)))
+
+    def find(self, port: str = EYES, **fields) -> None:
+        """Say what a detection has found so far, as the service of the port does."""
+        live.write_detection(self.site.run, Detection(port=port, **({"is_over": True} | fields)))
+
+    def _instruments(self, step: PerformedStep) -> None:
+        """Everything that screens of instruments can show."""
+        self.measure(step, "ar", "ker", said=self.eyes(model_name="ARK-530A"))
+        self.measure(step, "ecg", said=self.heart())
+        self.clock.sleep(240)
+        self.stray()
+        self.stray(self.heart(), HEART, "Electrocardiograph")
+        self.spool.inbox.discard(self.stray().entry_id, TECHNOLOGIST)
+        self.spool.inbox.assign(self.stray().entry_id, step.exam_id, TECHNOLOGIST)
+        past_ns = self.clock.monotonic_ns() - 180_000_000_000
+        self.hear(
+            values=(*eyes(self.clock.monotonic_ns()), pressure(past_ns)), sets=14, received_bytes=4182, parity_errors=3
+        )
+        self.hear(HEART, values=(pressure(self.clock.monotonic_ns()),), traces=tuple(live_traces()), sets=3)
+        live.write_lines(self.site.run, [f"{BY_PATH}{number}:1.0" for number in (1, 2, 3)])
+        self.find(
+            received_bytes=611,
+            guesses=(
+                LineGuess(
+                    baud=2400,
+                    data_bits=7,
+                    parity="E",
+                    stop_bits=1,
+                    instruments=("nidek-ark", "nidek-rt"),
+                    records=4,
+                    seen=r"\x01DRM\x02OR- 1.25- 0.50180\x17OL+ 0.75 0.00  0\x17\x04",
+                ),
+                LineGuess(
+                    baud=9600, data_bits=8, parity="N", stop_bits=1, errors=212, seen=r"\xc1D\xd2M\x82O\xd2\xad 1\xae25"
+                ),
+            ),
+        )
 
     def release(self) -> None:
         self.clock.sleep(31)
@@ -214,6 +313,7 @@ class World:
             self.capture(step)
         exam.discard(self.spool, step.exam_id, 4, by=TECHNOLOGIST)
         self.capture(step, CaptureKind.CINE)
+        self._instruments(step)
         self.signal()
         return step
 
@@ -286,3 +386,69 @@ def _phantom(width: int, height: int) -> Phantom:
 def recording(world: World, step: PerformedStep) -> Capture:
     """Begin a recording that goes on."""
     return world.capture(step, CaptureKind.CINE, is_done=False)
+
+
+def eyes(now_ns: int) -> tuple[Observation, ...]:
+    """Two eyes; the axis of the left one is not possible."""
+    found: list[Observation] = []
+    for side, sphere, cylinder, axis in (("R", "-1.25", "-0.50", "180"), ("L", "0.75", "-1.00", "181")):
+        for concept, value, unit in ((SPHERE, sphere, DIOPTRE), (CYLINDER, cylinder, DIOPTRE), (AXIS, axis, DEGREE)):
+            doubts = ("it is above 180",) if value == "181" else ()
+            found.append(
+                Observation(
+                    concept=concept,
+                    value=value,
+                    unit=unit,
+                    laterality=side,
+                    part_of=MeasurementKind.AUTOREFRACTION,
+                    doubts=doubts,
+                    received_ns=now_ns,
+                )
+            )
+    for side, first, second in (("R", "7.80", "7.65"), ("L", "7.82", "7.70")):
+        found += [
+            Observation(
+                concept=concept,
+                value=value,
+                unit=MILLIMETRE,
+                laterality=side,
+                part_of=MeasurementKind.KERATOMETRY,
+                received_ns=now_ns,
+            )
+            for concept, value in ((RADIUS_1, first), (RADIUS_2, second))
+        ]
+    return tuple(found)
+
+
+def pressure(now_ns: int) -> Observation:
+    """One value that belongs to no measurement of a refraction."""
+    return Observation(concept=PRESSURE, value="16.5", unit=MMHG, laterality="R", received_ns=now_ns)
+
+
+def heart(seconds: int = 10, hz: int = 500) -> tuple[Trace, ...]:
+    """Drawn, of nobody: a beat a second."""
+    beat = [0.0] * hz
+    for at, width, height in ((90, 14, 120), (150, 3, -90), (158, 4, 1100), (167, 4, -220), (260, 26, 240)):
+        for place in range(hz):
+            beat[place] += height * exp(-(((place - at) / width) ** 2))
+    return tuple(
+        Trace(
+            kind=TraceKind.ECG,
+            channel=lead,
+            unit=MICROVOLT,
+            hz=hz,
+            step="5",
+            samples=array("h", [round(value * (0.4 + number * 0.05) / 5) for value in beat] * seconds).tobytes(),
+        )
+        for number, lead in enumerate(LEADS)
+    )
+
+
+def live_traces() -> list[LiveTrace]:
+    """The last seconds of two leads."""
+    return [
+        LiveTrace(
+            channel=each.channel, unit=each.unit, hz=each.hz, step=each.step, zero=each.zero, samples=each.samples
+        )
+        for each in heart(4)[:2]
+    ]

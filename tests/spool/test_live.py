@@ -60,7 +60,9 @@ def test_a_detection_is_taken_up_once_and_forgets_what_the_last_one_found(tmp_pa
     assert live.read_detection(tmp_path, "NT").received_bytes == 9
     live.ask_detection(tmp_path, "NT")
     assert live.read_detection(tmp_path, "NT") is None
+    assert live.is_detection_asked(tmp_path, "NT")
     assert [live.take_detection(tmp_path, "NT") for _ in range(2)] == [True, False]
+    assert not live.is_detection_asked(tmp_path, "NT")
 
 
 def test_the_serial_devices_of_the_box_are_published(tmp_path):

@@ -63,6 +63,7 @@ function startExam() {
     const place = document.getElementById("pulse");
     const film = document.getElementById("film");
     const tags = document.getElementById("tags");
+    const waiting = document.getElementById("waiting");
     let shown = "";
     for (;;) {
       try {
@@ -76,6 +77,7 @@ function startExam() {
         heardAt = performance.now();
         if (now.pulse !== shown) place.innerHTML = shown = now.pulse;
         tags.innerHTML = now.tags;
+        if (waiting.innerHTML.trim() !== now.waiting.trim()) waiting.innerHTML = now.waiting;
         if (now.film_version !== film.dataset.version) await renew(film, now.film_version);
         setRecord(now.record);
       } catch {

@@ -1,0 +1,128 @@
+"""Codes of what was measured, and why a value may be wrong, to the short words that a person at the instrument uses.
+
+A code that has no word here is shown by its own meaning, and a doubt by the sentence of whoever had it: nothing is hidden
+for want of a translation. Units are UCUM.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from gateway import codes
+from gateway.model import Code, MeasurementKind
+from gateway.panel.language import lazy_gettext
+from gateway.panel.words import in_this_language
+
+_CONCEPTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {
+        (code.scheme, code.value): word
+        for code, word in (
+            (codes.SPHERE, lazy_gettext("Sphere")),
+            (codes.CYLINDER, lazy_gettext("Cylinder")),
+            (codes.AXIS, lazy_gettext("Axis")),
+            (codes.ADD, lazy_gettext("Addition")),
+            (codes.SECOND_ADD, lazy_gettext("Second addition")),
+            (codes.NEAR_SPHERE, lazy_gettext("Sphere, near")),
+            (codes.SECOND_NEAR_SPHERE, lazy_gettext("Second sphere, near")),
+            (codes.HORIZONTAL_PRISM, lazy_gettext("Horizontal prism")),
+            (codes.HORIZONTAL_BASE, lazy_gettext("Horizontal base")),
+            (codes.VERTICAL_PRISM, lazy_gettext("Vertical prism")),
+            (codes.VERTICAL_BASE, lazy_gettext("Vertical base")),
+            (codes.DISTANCE_PD, lazy_gettext("Pupils apart, far")),
+            (codes.NEAR_PD, lazy_gettext("Pupils apart, near")),
+            (codes.VERTEX_DISTANCE, lazy_gettext("Vertex distance")),
+            (codes.RADIUS_1, lazy_gettext("Radius 1")),
+            (codes.RADIUS_2, lazy_gettext("Radius 2")),
+            (codes.POWER_1, lazy_gettext("Power 1")),
+            (codes.POWER_2, lazy_gettext("Power 2")),
+            (codes.MERIDIAN_1, lazy_gettext("Axis 1")),
+            (codes.PRESSURE, lazy_gettext("Eye pressure")),
+            (codes.HABITUAL_ACUITY, lazy_gettext("Acuity with own glasses")),
+            (codes.AUTOREFRACTION_ACUITY, lazy_gettext("Acuity with autorefraction")),
+            (codes.PRESCRIPTION_ACUITY, lazy_gettext("Acuity with prescription")),
+            (codes.UNCORRECTED_ACUITY, lazy_gettext("Acuity without glasses")),
+        )
+    }
+)
+_LEADS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {
+        (code.scheme, code.value): name
+        for code, name in zip(
+            codes.LEADS, ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"), strict=True
+        )
+    }
+)
+"""What is printed beside a lead everywhere: no words of a language."""
+_UNITS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "[diop]": "D",
+        "[p'diop]": "Δ",
+        "deg": "°",
+        "mm[Hg]": "mmHg",
+        "cm[H2O]": "cmH₂O",
+        "1": "",
+        "uV": "µV",
+        "Cel": "°C",
+        "{beats}/min": "/min",
+        "{breaths}/min": "/min",
+    }
+)
+_KINDS: Final[Mapping[MeasurementKind, str]] = MappingProxyType(
+    {
+        MeasurementKind.LENSOMETRY: lazy_gettext("Spectacles"),
+        MeasurementKind.AUTOREFRACTION: lazy_gettext("Autorefraction"),
+        MeasurementKind.KERATOMETRY: lazy_gettext("Keratometry"),
+        MeasurementKind.SUBJECTIVE: lazy_gettext("Subjective refraction"),
+        MeasurementKind.FINAL: lazy_gettext("Final prescription"),
+        MeasurementKind.ACUITY: lazy_gettext("Visual acuity"),
+    }
+)
+_SIDES: Final[Mapping[str, str]] = MappingProxyType(
+    {"R": lazy_gettext("Right"), "L": lazy_gettext("Left"), "B": lazy_gettext("Both")}
+)
+_DOUBTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"it is below (?P<limit>.+)"), lazy_gettext("it is below %(limit)s")),
+    (re.compile(r"it is above (?P<limit>.+)"), lazy_gettext("it is above %(limit)s")),
+    (re.compile(r"it is not a number"), lazy_gettext("it is not a number")),
+    (
+        re.compile(r"the instrument stated the unit '(?P<unit>.*)', which its profile does not know"),
+        lazy_gettext("the instrument stated the unit “%(unit)s”, which its profile does not know"),
+    ),
+    (
+        re.compile(r"the instrument listed (?P<count>\d+) measurements, this is the first"),
+        lazy_gettext("the instrument listed %(count)s measurements, this is the first"),
+    ),
+)
+"""What dialects say of values, and how it is said here."""
+
+
+def concept(code: Code) -> str:
+    """Return what a value or a channel is."""
+    key = (code.scheme, code.value)
+    return _LEADS.get(key) or str(_CONCEPTS.get(key, code.meaning))
+
+
+def unit(code: Code | None) -> str:
+    """Return a unit as it is written behind a number; empty for text and for plain numbers."""
+    return _UNITS.get(code.value, code.value) if code else ""
+
+
+def kind(part_of: MeasurementKind | None) -> str:
+    """Return what was measured; empty for values that stand by themselves."""
+    return str(_KINDS[part_of]) if part_of else ""
+
+
+def side(laterality: str) -> str:
+    """Return which side; empty where none was stated."""
+    return str(_SIDES[laterality]) if laterality in _SIDES else ""
+
+
+def doubt(text: str) -> str:
+    """Say why a value may be wrong, in the language of the page."""
+    for pattern, sentence in _DOUBTS:
+        if found := pattern.fullmatch(text):
+            return str(sentence) % found.groupdict()
+    return in_this_language(text)
