@@ -9,20 +9,24 @@ stream (law 5). While the disk is full, what arrives waits in memory, and then o
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device.tty import Tty
 from gateway.errors import DeviceError, DiskFull, NotReady
-from gateway.service import compose, log, notify
+from gateway.model import Detection
+from gateway.service import compose, detecting, log, notify
 from gateway.service.complaints import Complaints
 from gateway.service.hearing import Hearing
 from gateway.service.settling import Settling
 from gateway.service.shown import Shown
-from gateway.spool import journal
+from gateway.source.detect import Listener
+from gateway.source.serial import Instrument
+from gateway.spool import journal, live
 from gateway.spool.journal import Journal
 
 if TYPE_CHECKING:
@@ -47,6 +51,7 @@ MINUTE_NS: Final = 60_000_000_000
 HOUR_NS: Final = 60 * MINUTE_NS
 ASSIGNED_NS: Final = 2_000_000_000
 """What was assigned is looked for so often, if nobody rings."""
+PUBLISH_NS: Final = 300_000_000
 REOPEN_S: Final = 2.0
 MOST_UNHEARD_BYTES: Final = 1 << 20
 BEHIND_BYTES: Final = 1 << 18
@@ -108,6 +113,8 @@ class Port:
     def listen(self, tty: Tty, stop: threading.Event) -> None:
         """Serve the line; raises DeviceGone when it is unplugged."""
         while not stop.is_set():
+            if live.take_detection(self._run, self._name):
+                self._detect(tty, stop)
             self._turn(tty, b"" if self._has_enough else tty.read(LISTEN_S))
             if self._has_enough:
                 stop.wait(LISTEN_S)
@@ -128,8 +135,11 @@ class Port:
             self._logger.warning("%s", error, extra={"CODE": error.code})
             self._finish_stream()
         self._is_gone, self._shown.is_open, self._shown.problem = True, False, str(error)
+        if live.take_detection(self._run, self._name):
+            live.write_detection(self._run, Detection(port=self._name, is_over=True))
         self._watchdog.alive()
         try:
+            self._settle(self._hearing.tick(now_ns))
             self._keep_house(now_ns)
         except DiskFull as full:
             self._full(full)
@@ -268,6 +278,42 @@ class Port:
         self._complaints.unread(unreadable)
         for what, text in self._complaints.due(now_ns):
             self._settling.say(what, text)
+
+    # ---- finding out how the line is set ----
+
+    def _detect(self, tty: Tty, stop: threading.Event) -> None:
+        """Listen at one setting after another, and say what was found; what is heard goes to the journal and makes no sets.
+
+        Something is sent only where the instrument of this port waits to be asked anyhow.
+        """
+        self._finish_stream()
+        asks = bool(Instrument(self.profile).due(self._box.clock.monotonic_ns()))
+        known, _ = detecting.known(self._box.site.own_profiles)
+        listener, published_ns = Listener(self._name, known, may_ask=asks), 0
+        self._settling.say("looking for its settings", "")
+        try:
+            for found in detecting.detect(tty, listener, self._box.clock, self._overhear):
+                self._watchdog.alive()
+                now_ns = self._box.clock.monotonic_ns()
+                if now_ns - published_ns >= PUBLISH_NS:
+                    live.write_detection(self._run, found)
+                    published_ns = now_ns
+                self._shown.publish(self._hearing.instrument.recent, now_ns)
+                if stop.is_set():
+                    break
+            tty.change(self.profile.line)
+        finally:
+            live.write_detection(self._run, structs.replace(listener.found(), is_over=True, trying=""))
+            self._hearing.begin(self._journal.place)
+            with suppress(DiskFull):
+                self._move_mark(self._hearing.mark)
+
+    def _overhear(self, data: bytes) -> None:
+        """Journal what is heard meanwhile, if there is room."""
+        clock = self._box.clock
+        self._shown.heard(data, clock.monotonic_ns())
+        with suppress(DiskFull):
+            self._append(_Heard(data, clock.now(), clock.monotonic_ns(), is_damaged=False))
 
     # ---- at the start ----
 
