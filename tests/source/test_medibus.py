@@ -329,6 +329,19 @@ def test_a_corrupt_cycle_is_no_sample_of_each_curve_that_it_should_have() -> Non
     assert samples(flow) == [2, *[NO_SAMPLE] * 5, 9, 11]
 
 
+def test_what_the_line_damaged_is_no_sample_and_moves_nothing_in_time() -> None:
+    line = Line()
+    line.opens()
+    whole = b"".join(b"\xd3" + coded(n, n) for n in range(1, 9))
+    line.instrument.receive_data(
+        whole[:11] + b"\x1a" + whole[12:20] + b"\x1a" + whole[21:] + b"\xd0", SECOND, is_damaged=True
+    )
+    line.waits(9)
+    pressure, flow = line.ends().traces
+    assert samples(pressure) == samples(flow) == [1, 2, NO_SAMPLE, NO_SAMPLE, NO_SAMPLE, 6, 7, 8]
+    assert pressure.doubts == ("the line had errors while it arrived",)
+
+
 def test_streams_above_the_fourth_do_not_shift_the_others() -> None:
     line = Line()
     line.opens()

@@ -150,7 +150,7 @@ _LATER_STREAMS: Final = {0xC4: 4, 0xC5: 8}
 
 
 def _samples(cycle: bytes) -> list[tuple[int, int]]:
-    """The streams (from 0) that have a sample in a cycle, each with it."""
+    """The streams (from 0) that have a sample in a cycle, each with it; of two, where the sync byte of the second was lost."""
     present, samples, is_corrupt = list(_NUMBERS[cycle[0] & 0x0F]), [], len(cycle) % 2 == 0
     for first, second in zip(cycle[1::2], cycle[2::2], strict=False):
         if first < _COMMAND and second < _COMMAND:
@@ -162,7 +162,8 @@ def _samples(cycle: bytes) -> list[tuple[int, int]]:
         else:
             is_corrupt = True
     if is_corrupt or len(samples) != len(present):
-        return [(number, NO_SAMPLE) for number in present]
+        cycles = max(1, len(samples) // max(1, len(present)))
+        return [(number, NO_SAMPLE) for number in present] * cycles
     return list(zip(sorted(present), samples, strict=True))
 
 
