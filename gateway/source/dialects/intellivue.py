@@ -45,7 +45,6 @@ class IntelliVue:
         """Raise ProfileError for curves that no monitor has, or more than one sends."""
         self.framing = EscapedFrames("intellivue")
         self._labels = _labels(profile)
-        self._collect_s = profile.collect_s
         self._dialogue = Dialogue(self._labels)
         self._begin(wire.Created(0, b"", b"", {}))
 
@@ -81,7 +80,7 @@ class IntelliVue:
 
     def _begin(self, event: wire.Created) -> Said:
         """Forget what was said before: a new association has new handles."""
-        self._curves = Curves(self._collect_s)
+        self._curves = Curves()
         self._texts: dict[Handle, str] = {}
         """What the monitor calls its objects, in its own language."""
         mode = event.attributes.get(wire.MODE, b"")

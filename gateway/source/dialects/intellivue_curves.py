@@ -32,16 +32,13 @@ Key = tuple[Handle, int]
 class Curves:
     """The curves of one association."""
 
-    def __init__(self, lasting_s: int) -> None:
-        """What is said against a block is a doubt of its curve for `lasting_s`: it does not tear it."""
-        self._lasting_ns = lasting_s * wire.TICKS_A_SECOND * _TICK_NS
+    def __init__(self) -> None:
+        """Nothing was said yet."""
         self._said: dict[Key, dict[int, bytes]] = {}
         """What the monitor says of each, under its handle and 0, and its handle and identifier where it has one."""
         self._shapes: dict[Key, _Shape | None] = {}
         self._next_ticks: dict[Key, int] = {}
         """When the next sample of each is expected."""
-        self._held_against: dict[tuple[Key, int], int] = {}
-        """When each bit of its state was set last."""
 
     def learn(self, handle: Handle, attributes: dict[int, bytes]) -> None:
         """Keep what is said of an object."""
@@ -87,17 +84,8 @@ class Curves:
             zero=shape.zero,
             samples=struct.pack(f"<{len(samples)}h", *samples),
             received_ns=received_ns - lost * shape.period * _TICK_NS,
-            doubts=states.doubts(self._lasting(key, state, received_ns)),
+            doubts=states.doubts(state),
         )
-
-    def _lasting(self, key: Key, state: int, now_ns: int) -> int:
-        """The state of a curve, with what was said against it lately: it is one curve, however often that comes and goes."""
-        for bit in states.DOUBTS:
-            if state & bit:
-                self._held_against[key, bit] = now_ns
-            elif (key, bit) in self._held_against and now_ns - self._held_against[key, bit] <= self._lasting_ns:
-                state |= bit
-        return state
 
     def _lost(self, key: Key, ticks: int, count: int, period: int) -> int:
         """Return how many samples are missing before a piece that begins at `ticks`; the clock goes round at 32 bits."""
