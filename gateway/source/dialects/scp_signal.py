@@ -8,6 +8,7 @@ worked example of the standard (C.2.7.4), as PixelMed corrects it, is a test.
 
 from __future__ import annotations
 
+import re
 from itertools import accumulate, pairwise
 from math import gcd
 from struct import iter_unpack, unpack_from
@@ -27,6 +28,8 @@ MAX_SAMPLES: Final = 2_000_000
 _LARGEST: Final = 32767
 _ROW_BYTES: Final = 9
 _LONGEST_CODE: Final = 32
+_SIMPLE_ROWS: Final = 64
+_TOO_FEW: Final = "its samples end too early, or have an unknown code"
 
 
 class Row(Struct, frozen=True):
@@ -45,6 +48,9 @@ class Table:
         """`rows`: the bits of each code, first bit first."""
         self.rows = dict(rows)
         self.lengths = tuple(sorted({len(code) for code in self.rows}))
+        is_simple = len(self.rows) <= _SIMPLE_ROWS and not any(row.is_switch for row in self.rows.values())
+        self.pattern = _pattern(self.rows) if is_simple else None
+        """Finds its codes one after the other, of a table that never switches; None for the others."""
 
 
 class Beat(Struct, frozen=True):
@@ -163,8 +169,33 @@ def _row(prefix: int, whole: int, mode: int, value: int, code: int) -> tuple[str
     return bits, Row(whole - prefix, value, is_switch=mode == 0)
 
 
+def _pattern(rows: dict[str, Row]) -> re.Pattern[str]:
+    codes = sorted(rows, key=len)
+    return re.compile(
+        "|".join(code + f"[01]{{{rows[code].extra_bits}}}" * bool(rows[code].extra_bits) for code in codes)
+    )
+
+
 def _decoded(data: bytes, count: int, codes: Sequence[Table]) -> list[int]:
     bits = f"{int.from_bytes(data, 'big'):0{len(data) * 8}b}" if data else ""
+    if codes[0].pattern is None:
+        return _one_by_one(bits, count, codes)
+    found = codes[0].pattern.findall(bits)[:count]
+    if len(found) < count or not bits.startswith("".join(found)):
+        raise UnreadableRecord(problem=_TOO_FEW)
+    meanings = {each: _meaning(each, codes[0]) for each in set(found)}
+    return [meanings[each] for each in found]
+
+
+def _meaning(bits: str, table: Table) -> int:
+    """What one code means, with the bits that follow it."""
+    length = next(length for length in table.lengths if bits[:length] in table.rows)
+    row = table.rows[bits[:length]]
+    return row.value + (_signed(bits[length:], row.extra_bits) if row.extra_bits else 0)
+
+
+def _one_by_one(bits: str, count: int, codes: Sequence[Table]) -> list[int]:
+    """Decode with tables of any size, which may switch to one another."""
     table, at = codes[0], 0
     values: list[int] = []
     while len(values) < count:
@@ -173,7 +204,7 @@ def _decoded(data: bytes, count: int, codes: Sequence[Table]) -> list[int]:
             if row is not None:
                 break
         else:
-            raise UnreadableRecord(problem="its samples end too early, or have an unknown code")
+            raise UnreadableRecord(problem=_TOO_FEW)
         at += length + row.extra_bits
         if row.is_switch:
             table = _switched(codes, row.value)
@@ -192,13 +223,13 @@ def _switched(codes: Sequence[Table], number: int) -> Table:
 
 def _signed(bits: str, size: int) -> int:
     if len(bits) < size:
-        raise UnreadableRecord(problem="its samples end too early, or have an unknown code")
+        raise UnreadableRecord(problem=_TOO_FEW)
     return int(bits, 2) - (1 << size if bits[0] == "1" else 0)
 
 
 def _plain(data: bytes, count: int) -> list[int]:
     if len(data) < 2 * count:
-        raise UnreadableRecord(problem="its samples end too early, or have an unknown code")
+        raise UnreadableRecord(problem=_TOO_FEW)
     return list(unpack_from(f"<{count}h", data))
 
 
