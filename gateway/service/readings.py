@@ -5,6 +5,7 @@ One capture a set, and an object for each thing in it: `objects.stated` says whi
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from gateway.errors import GatewayError
 from gateway.model import CaptureKind
 from gateway.objects import stated
 from gateway.service import compose
+from gateway.spool import readings as shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +69,14 @@ def keep(
     except GatewayError as error:
         exams.finish_capture(box.spool, capture, note=str(error))
         raise
+    _show(box, capture, readings)
     return capture
+
+
+def _show(box: compose.Box, capture: Capture, readings: ReadingSet) -> None:
+    """Lay what the set says beside the pictures for the panel: the objects are durable without it."""
+    with contextlib.suppress(OSError):
+        shown.write(box.spool.data, capture.exam_id, capture.number, readings)
 
 
 def in_this_boot(box: compose.Box, at: datetime, readings: ReadingSet) -> ReadingSet:

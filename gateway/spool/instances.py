@@ -13,7 +13,7 @@ from uuid import UUID
 
 from gateway.errors import BlobCorrupt, BlobMissing, NoSuchRow, SpoolError, WrongState
 from gateway.model import Delivery, DeliveryState, Instance, PayloadKind
-from gateway.spool import statements, states
+from gateway.spool import readings, statements, states
 from gateway.spool.blobs import Blobs
 from gateway.spool.deliveries import Deliveries
 from gateway.spool.history import History, Troubles
@@ -333,10 +333,11 @@ class Instances:
         return None if size == row["size_bytes"] else BlobCorrupt(blob=row["blob"])
 
     def _remove_thumbnail(self, row: Row) -> None:
-        """A thumbnail shows the patient: it goes with the last object of its capture."""
+        """A thumbnail shows the patient, and so do values: they go with the last object of their capture."""
         others = "SELECT 1 FROM instance WHERE exam_id = ? AND capture = ? AND state <> 'PURGED'"
         if row["exam_id"] and self._store.row(others, (row["exam_id"], row["capture"])) is None:
             thumbnail(self._store.data, UUID(row["exam_id"]), row["capture"]).unlink(missing_ok=True)
+            readings.remove(self._store.data, UUID(row["exam_id"]), row["capture"])
 
     def _row(self, payload: str) -> Row:
         row = self._store.row("SELECT * FROM instance WHERE payload = ?", (payload,))

@@ -21,6 +21,7 @@ from gateway.service.serial import Port
 from gateway.simulators import nidek
 from gateway.simulators.instrument import SimulatedInstrument
 from gateway.source.serial import Instrument
+from gateway.spool import readings as shown
 from gateway.spool.journal import Journal
 from gateway.spool.spool import Spool
 from tests.service.world import WHO, site_file
@@ -62,6 +63,16 @@ def test_each_measurement_of_a_set_is_an_object_of_a_series_of_its_own(box, step
     (capture,) = box.spool.captures.of_exam(step.exam_id)
     assert (capture.kind, capture.state) == (CaptureKind.READING, CaptureState.HELD)
     assert "this is the first" in capture.note
+
+
+def test_what_a_set_says_lies_beside_the_pictures_and_a_full_disk_there_stops_nothing(box, step, monkeypatch):
+    said = reading(box)
+    capture = readings.keep(box, PORT, ARK, step, said)
+    assert shown.read(box.spool.data, step.exam_id, capture.number) == said
+    full = os.strerror(28)
+    monkeypatch.setattr(shown, "write", lambda *_: (_ for _ in ()).throw(OSError(28, full)))
+    again = readings.keep(box, PORT, ARK, step, said)
+    assert box.spool.captures.get(step.exam_id, again.number).state is CaptureState.HELD
 
 
 def test_when_one_object_of_a_set_cannot_be_stored_none_is_and_the_journal_gives_them_back(box, step, monkeypatch):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import BlobMissing, NoSuchRow, SpoolError, WrongState
-from gateway.model import CaptureKind, CaptureState, Patient, StepStatus
+from gateway.model import CaptureKind, CaptureState, Patient, ReadingSet, StepStatus
+from gateway.spool import readings
 from gateway.spool.spool import Spool
 from tests.spool.world import LATER, NEVER, admit, instance, send, states, step
 
@@ -168,9 +169,11 @@ def test_a_discarded_capture_leaves_once_its_exam_has_ended(spool, clock):
     thumbnail = spool.thumbnail_path(running.exam_id, 1)
     thumbnail.parent.mkdir()
     thumbnail.write_bytes(b"a small picture of the patient")
+    readings.write(spool.data, running.exam_id, 1, ReadingSet(received_ns=1))
     assert len(spool.instances.purgeable(clock.now(), MONTH)) == 1
     spool.instances.purge("1.1")
     assert not thumbnail.exists()
+    assert readings.read(spool.data, running.exam_id, 1) is None
 
 
 def test_a_blob_that_two_rows_share_stays_until_the_last(spool, clock):
