@@ -139,7 +139,7 @@ class Electrocardiograph:
     def ymodem(self, name: str, data: bytes, *, block_bytes: Literal[128, 1024] = 1024) -> None:
         """Send a batch of one file by YMODEM. Raises Refused."""
         self._wait({WANTS_CRC}, BEGIN_S)
-        self._block(0, f"{name}\0{len(data)} 0".encode().ljust(128, b"\0"), with_crc=True)
+        self._block(0, _name(name, data), with_crc=True)
         self._wait({WANTS_CRC}, ANSWER_S)
         self._blocks(data, block_bytes, with_crc=True)
         self._end()
@@ -153,9 +153,7 @@ class Electrocardiograph:
 
     def _block(self, number: int, payload: bytes, *, with_crc: bool) -> None:
         self._sent_blocks += 1
-        check = crc_hqx(payload, 0).to_bytes(2, "big") if with_crc else bytes([sum(payload) % 256])
-        start = STX if len(payload) > 128 else SOH
-        block = bytes([start, number, 255 - number]) + payload + check
+        block = _framed(number, payload, with_crc=with_crc)
         for _ in range(ATTEMPTS):
             self._heard += self._line.heard()
             self._heard.clear()
@@ -192,6 +190,24 @@ class Electrocardiograph:
                 last = now
             time.sleep(0.002)
         raise Refused
+
+
+def session(name: str, data: bytes) -> bytes:
+    """Return all that `ymodem` sends when nothing is damaged."""
+    pieces = [data[at : at + 1024].ljust(1024, bytes([PADDING])) for at in range(0, len(data), 1024)]
+    blocks = (_framed(number & 0xFF, piece, with_crc=True) for number, piece in enumerate(pieces, start=1))
+    first, last = (_framed(0, payload, with_crc=True) for payload in (_name(name, data), bytes(128)))
+    return first + b"".join(blocks) + bytes([EOT, EOT]) + last
+
+
+def _name(name: str, data: bytes) -> bytes:
+    """Block 0: the name of the file, and its length."""
+    return f"{name}\0{len(data)} 0".encode().ljust(128, b"\0")
+
+
+def _framed(number: int, payload: bytes, *, with_crc: bool) -> bytes:
+    check = crc_hqx(payload, 0).to_bytes(2, "big") if with_crc else bytes([sum(payload) % 256])
+    return bytes([STX if len(payload) > 128 else SOH, number, 255 - number]) + payload + check
 
 
 # ---- the rhythm ----

@@ -17,7 +17,7 @@ from gateway.model import CaptureState, Patient
 from gateway.profile import InstrumentProfile
 from gateway.service.compose import Box
 from gateway.service.serial import Port
-from gateway.simulators import monitor_dri, nidek, tonometer, ventilator
+from gateway.simulators import electrocardiograph, monitor_dri, nidek, tonometer, ventilator
 from gateway.simulators.fetal_monitor import TICKS_A_MINUTE, FetalMonitor
 from gateway.simulators.instrument import SimulatedInstrument, dose_report
 from gateway.source.serial import Instrument
@@ -51,6 +51,7 @@ MESSAGES = {
     "ge-s5-monitor": _monitor_second(),
     "ge-corometrics": _fetal_minute(),
     "draeger-medibus-x": ventilator.recording(),
+    "scp-ecg": electrocardiograph.session("ECG.SCP", electrocardiograph.record(electrocardiograph.recording())),
     "reichert-g3": tonometer.printout(),
     "nidek-rt": nidek.refractor(),
     "nidek-lm": nidek.lensmeter(),
