@@ -210,7 +210,7 @@ def test_a_command_inside_a_reply_is_answered_and_the_reply_is_read() -> None:
     line.opens(b"")
     whole = reply(0x24, b"F0  40D6  15")
     assert line.says(whole[:7] + PUBLISHED["NOP"] + whole[7:]).startswith(reply(0x30))
-    assert stated(line.ends().observations) == {"152196": "40", "151562": "15"}
+    assert stated(line.ends().observations) == {"2:21124": "40", "2:20490": "15"}
 
 
 # ---- what it says ----
@@ -226,11 +226,11 @@ def test_values_have_their_codes_and_units_and_settings_are_not_measured_values(
     assert [
         (one.concept.scheme, one.concept.value, one.value, one.unit and one.unit.value) for one in found.observations
     ] == [
-        ("MDC", "151868", "482", "mL"),
-        ("MDC", "151976", "-4.9", "mbar"),
-        ("MDC", "151728", "38.0", "mm[Hg]"),
-        ("MDC", "152196", "40", "%"),
-        ("MDC", "152664", "470", "mL"),
+        ("MDC", "2:20796", "482", "mL"),
+        ("MDC", "2:20904", "-4.9", "mbar"),
+        ("MDC", "2:20656", "38.0", "mm[Hg]"),
+        ("MDC", "2:21124", "40", "%"),
+        ("MDC", "2:21592", "470", "mL"),
         ("99GATEWAY", "MEDIBUS-29-01", "40", "%"),
         ("99GATEWAY", "MEDIBUS-29-0B", "5.0", "mbar"),
     ]
@@ -254,7 +254,7 @@ def test_a_code_that_means_different_things_on_different_devices_is_counted_and_
     line.opens(b"")
     line.says(reply(0x24, b"820.48060.51F0  40"))
     found = line.ends()
-    assert (stated(found.observations), found.unread) == ({"152196": "40"}, 2)
+    assert (stated(found.observations), found.unread) == ({"2:21124": "40"}, 2)
 
 
 def test_states_and_alarms_are_in_the_words_of_the_device_and_the_name_of_the_patient_is_nowhere() -> None:
@@ -497,7 +497,7 @@ def test_a_ventilator_is_read_to_every_sample_and_every_value_through_damage_and
         until(lambda: len(device.sent[0]) > before + 40)
         assert device.lost_hosts == 0
     found = instrument.end()[0]
-    assert stated(found.observations)["151868"] == "482"
+    assert stated(found.observations)["2:20796"] == "482"
     assert len(found.observations) == 11 + len(ventilator.MEASURED_2) + 2 + 2 + 1
     assert found.model_name == "Evita 4"
     for trace, channel in zip(found.traces, ventilator.CHANNELS, strict=True):

@@ -1,7 +1,7 @@
 """What the data codes of MEDIBUS mean: measured values, settings, texts and real-time curves, as codes and units.
 
-Where ISO/IEEE 11073-10101 has the concept, its number is the code (scheme MDC); where no number could be verified, the code is
-`MEDIBUS-`, the command and the data code, in the private scheme 99GATEWAY. A setting is never coded as what was measured.
+Where ISO/IEEE 11073-10101 has the concept, its partition and term are the code (scheme MDC); where none could be verified, the code
+is `MEDIBUS-`, the command and the data code, in the private scheme 99GATEWAY. A setting is never coded as what was measured.
 
 Sources. Data codes and units: the tables of MEDIBUS.X in VSCaptureDrgVent (Class2.cs), and the older ones of OpenICE
 (devices/draeger, *.map), which a code must not contradict: where they disagree (06h, 82h, 8Bh, B8h, D9h of measured data; 0Ah, 16h
@@ -69,8 +69,14 @@ def _unit(unit: str) -> Code:
     return Code(unit, "UCUM", _SPOKEN.get(unit, unit))
 
 
+def _mdc(number: int, meaning: str) -> Code:
+    """A 32-bit number as partition and term, as PS3.16 CID 3001 writes them."""
+    return Code(f"{number >> 16}:{number & 0xFFFF}", "MDC", meaning)
+
+
 def _quantity(page: int, code: int, mdc: int, meaning: str, unit: str) -> Quantity:
-    concept = Code(str(mdc), "MDC", meaning) if mdc else Code(f"MEDIBUS-{page:02X}-{code:02X}", "99GATEWAY", meaning)
+    own = Code(f"MEDIBUS-{page:02X}-{code:02X}", "99GATEWAY", meaning)
+    concept = _mdc(mdc, meaning) if mdc else own
     low, high = _AMBIENT if mdc == _AMBIENT_PRESSURE else _PLAUSIBLE[unit]
     return Quantity(concept=concept, unit=_unit(unit), low=low, high=high)
 
@@ -143,7 +149,7 @@ _MEASURED_1: Final = (
     (0xC9, 152860, "Rapid shallow breathing index", "/min/L"),
     (0xCD, 150035, "Arterial pressure, mean", "mm[Hg]"),
     (0xD2, 150033, "Arterial pressure, systolic", "mm[Hg]"),
-    (0xD5, 0, "Respiratory rate from carbon dioxide", "/min"),
+    (0xD5, 151594, "Respiratory rate from carbon dioxide", "/min"),
     (0xD6, 151562, "Respiratory rate", "/min"),
     (0xD7, 0, "Respiratory rate from volume and flow", "/min"),
     (0xDA, 151716, "Inspired carbon dioxide", "%"),
@@ -238,12 +244,12 @@ CURVES: Final[dict[int, Curve]] = {
     0x02: Curve(
         kind=TraceKind.ARTERIAL_PULSE, channel=Code("109116", "DCM", "Arterial Pulse Waveform"), unit=_unit("%")
     ),
-    0x03: Curve(kind=_BREATHING, channel=Code("152708", "MDC", "Volume of gas in the airway"), unit=_unit("mL")),
-    0x05: Curve(kind=_BREATHING, channel=Code("151908", "MDC", "Oxygen concentration"), unit=_unit("%")),
+    0x03: Curve(kind=_BREATHING, channel=_mdc(152708, "Volume of gas in the airway"), unit=_unit("mL")),
+    0x05: Curve(kind=_BREATHING, channel=_mdc(151908, "Oxygen concentration"), unit=_unit("%")),
     0x06: Curve(kind=_BREATHING, channel=_CO2, unit=_unit("mm[Hg]")),
     0x07: Curve(kind=_BREATHING, channel=_CO2, unit=_unit("kPa")),
     0x08: Curve(kind=_BREATHING, channel=_CO2, unit=_unit("%")),
-    0x20: Curve(kind=_BREATHING, channel=Code("151772", "MDC", "Inspiratory flow"), unit=_unit("L/min")),
+    0x20: Curve(kind=_BREATHING, channel=_mdc(151772, "Inspiratory flow"), unit=_unit("L/min")),
     0x21: Curve(kind=_BREATHING, channel=Code("MEDIBUS-RT-21", "99GATEWAY", "Expiratory flow"), unit=_unit("L/min")),
 }
 """By real-time data code."""
