@@ -11,16 +11,18 @@ import pytest
 from click.testing import CliRunner
 from pydicom.dataset import Dataset
 
-from gateway import exam
+from gateway import config, exam
 from gateway import profile as profiles
 from gateway.cli import main
 from gateway.clock import SystemClock
+from gateway.service.bell import ring
 from gateway.simulators.electrocardiograph import EIGHT, Electrocardiograph, Recording, record, recording
 from tests.flow import clinic as clinics
 from tests.flow.clinic import Clinic, check_validity, numbers, until
 
 TWELVE_LEAD = "1.2.840.10008.5.1.4.1.1.9.1.1"
 SENT = recording(seconds=2.0, hz=250)
+OTHER = recording(seconds=1.3, hz=250, leads=EIGHT, seed=3)
 FROM_STICK = recording(seconds=2.0, hz=500, step_nv=2440, leads=EIGHT, seed=23)
 
 
@@ -74,6 +76,19 @@ def test_an_ecg_arrives_at_the_pacs_sample_by_sample_and_so_does_one_from_a_stic
     } <= measured
     assert "NORMAL ECG" in str(found["SR"][0])
     check_validity(clinic.received)
+
+
+@pytest.mark.timeout(120)
+def test_an_ecg_without_an_exam_waits_for_a_person(clinic: Clinic) -> None:
+    data = record(OTHER)
+    Electrocardiograph(clinic.instruments["ECG"]).xmodem(data, block_bytes=1024)
+    until(lambda: bool(clinic.spool.inbox.waiting()), 20.0, f"nothing waits: {clinic.events('ECG')}")
+    (entry,) = clinic.spool.inbox.waiting()
+    assert len(entry.readings.traces) == len(OTHER.leads)
+    step = clinic.start()
+    clinic.spool.inbox.assign(entry.entry_id, step.exam_id, by="Ada")
+    ring(config.load(clinic.file).run, "serial@ECG")
+    until(lambda: clinic.readings(step) == 1, 20.0, "it was not kept")
 
 
 def check_curves(ds: Dataset, original: Recording) -> None:

@@ -396,7 +396,7 @@ def over_the_line(
     [
         (lambda one, data: one.xmodem(data), ()),
         (lambda one, data: one.xmodem(data, block_bytes=1024), (2,)),
-        (lambda one, data: one.ymodem("ECG.SCP", data), (1, 3)),
+        (lambda one, data: one.ymodem("ECG.SCP", data), (3,)),
     ],
     ids=["xmodem", "xmodem-1k", "ymodem"],
 )

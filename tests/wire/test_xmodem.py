@@ -326,7 +326,7 @@ def test_what_lrzsz_sends_arrives(options: list[str], tmp_path: Path) -> None:
 def test_what_lrzsz_sends_over_a_bad_line_arrives(tmp_path: Path) -> None:
     file = tmp_path / "ecg.scp"
     file.write_bytes(CONTENT)
-    left = [3]
+    left = [2]
 
     def hurt(data: bytes) -> bytes:
         if left[0] and len(data) > 100:
