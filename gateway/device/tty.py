@@ -1,7 +1,7 @@
 """A serial line to bytes: opened for us alone, set as its profile says, read with a time-out; what was damaged is told from data.
 
 pyserial opens and sets it; termios beside it has what pyserial does not: marked errors (PARMRK of termios(3)), the driver's
-counts (TIOCGICOUNT), TIOCEXCL (tty_ioctl(4)), and writes that end. RTS/CTS and XON/XOFF are the kernel's; DSR is looked at here.
+counts (TIOCGICOUNT), TIOCEXCL (tty_ioctl(4)), and writes that end. RTS/CTS and XON/XOFF are the kernel's; DSR and CTS are looked at here too.
 Works on a pseudo-terminal too, which has no modem lines, always eight bits, and never parity (drivers/tty/pty.c).
 """
 
@@ -35,7 +35,7 @@ WRITE_S: Final = 1.0
 """How long the instrument may keep us from sending, beyond the time that the characters take."""
 _READ_BYTES: Final = 4096
 _PIECE_BYTES: Final = 16
-"""So many characters are sent before DSR is looked at again: the FIFO of a 16550."""
+"""So many characters are sent before DSR or CTS is looked at again: the FIFO of a 16550."""
 _LOOK_S: Final = 0.005
 _PAUSE_CHARACTERS: Final = 4
 _PAUSE_S: Final = 0.02
@@ -88,15 +88,14 @@ class Tty:
         return self._tally.since(self._marks, self._counts())
 
     def write(self, data: bytes) -> None:
-        """Send `data` and wait until it has left. Raises NotReady when the instrument does not let us; the rest is then never sent."""
+        """Send `data` and wait until the kernel has handed it on. Raises NotReady when the instrument does not let us; the rest is then never sent."""
         end = time.monotonic() + WRITE_S + len(data) * self._character_s
-        size = _PIECE_BYTES if self._settings.handshake == "dtr/dsr" else len(data)
         try:
             if self._settings.duplex == "half":
                 self._await_pause(end)
-            for start in range(0, len(data), size or 1):
-                self._await_dsr(end)
-                self._send(data[start : start + size], end)
+            for start in range(0, len(data), _PIECE_BYTES):
+                self._await_ready(end)
+                self._send(data[start : start + _PIECE_BYTES], end)
         except (OSError, termios.error) as error:
             raise DeviceGone(device=self._device) from error
 
@@ -226,24 +225,28 @@ class Tty:
             if time.monotonic() > end:
                 raise NotReady(device=self._device, problem="it sends without a pause")
 
-    def _await_dsr(self, end: float) -> None:
+    def _await_ready(self, end: float) -> None:
         """Wait until the instrument says that it listens; a line without modem lines always does."""
-        while self._settings.handshake == "dtr/dsr" and not self._has_dsr():
+        bit, problem = _READY.get(self._settings.handshake, (0, ""))
+        while bit and not self._modem_lines() & bit:
             if time.monotonic() > end:
-                raise NotReady(device=self._device, problem="DSR is off")
+                raise NotReady(device=self._device, problem=problem)
             self._wait()
 
-    def _has_dsr(self) -> bool:
+    def _modem_lines(self) -> int:
         try:
             (lines,) = _COUNT.unpack(fcntl.ioctl(self._fd, termios.TIOCMGET, _COUNT.pack(0)))
         except OSError as error:
             if _has_no_lines(error):
-                return True
+                return termios.TIOCM_DSR | termios.TIOCM_CTS
             raise
-        return bool(lines & termios.TIOCM_DSR)
+        return int(lines)
 
     def _send(self, data: bytes, end: float) -> None:
-        """Write, and wait until all of it has left the box: the kernel keeps what CTS or XOFF holds up."""
+        """Write, and wait until the kernel has none of it left: it keeps what CTS or XOFF holds up.
+
+        Never tcdrain(3): it waits for ever for an adapter (ftdi_sio) whose own buffer is held up by CTS.
+        """
         while data or self._unsent():
             with suppress(BlockingIOError):
                 data = data[os.write(self._fd, data) :] if data else data
@@ -255,7 +258,6 @@ class Tty:
                     device=self._device, problem=_HELD.get(self._settings.handshake, "nothing leaves the box")
                 )
             self._wait()
-        termios.tcdrain(self._fd)
 
     def _unsent(self) -> int:
         (count,) = _COUNT.unpack(fcntl.ioctl(self._fd, termios.TIOCOUTQ, _COUNT.pack(0)))
@@ -267,6 +269,7 @@ class Tty:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
+_READY: Final = {"dtr/dsr": (termios.TIOCM_DSR, "DSR is off"), "rts/cts": (termios.TIOCM_CTS, "CTS is off")}
 _HELD: Final = {"rts/cts": "CTS is off", "xon/xoff": "it has sent XOFF"}
 
 
