@@ -161,6 +161,13 @@ PROBLEMS: Final[tuple[str, ...]] = (
     lazy_gettext("This note"),
     lazy_gettext("This object"),
     lazy_gettext("This press"),
+    lazy_gettext("This reading"),
+    lazy_gettext("No exam was in progress."),
+    lazy_gettext("It began before the exam did."),
+    lazy_gettext("It came before the box was restarted."),
+    lazy_gettext("the same values are in it already: this is a reprint"),
+    lazy_gettext("the line had errors while it arrived"),
+    lazy_gettext("when it was measured is not known, the clock was wrong"),
 )
 _NOTE = re.compile(
     r"(?:It ended early: (?P<early>.+?)\.)?(?: ?Pictures missed: (?P<missed>\d+)\.)?"

@@ -33,6 +33,9 @@ AGAIN_NS: Final = 5_000_000_000
 MOST_OWED: Final = 200
 """So many sets wait for room in memory; of more, the oldest is left to the journal."""
 ROOM_BYTES: Final = 1 << 20
+NO_EXAM: Final = "No exam was in progress."
+BEFORE_THE_EXAM: Final = "It began before the exam did."
+BEFORE_THE_RESTART: Final = "It came before the box was restarted."
 LATE: Final = "when it was measured is not known, the clock was wrong"
 MB: Final = 1 << 20
 
@@ -86,7 +89,7 @@ class Settling:
 
     def settle_in(self, step: PerformedStep | None, ended: Ended) -> None:
         """Keep the interval of a stream in the exam in which it was measured, which may just have ended."""
-        self._owe(_Owed(ended, step, "" if step else "no exam was in progress"))
+        self._owe(_Owed(ended, step, "" if step else NO_EXAM))
 
     @property
     def step(self) -> PerformedStep | None:
@@ -144,16 +147,13 @@ class Settling:
     def _why_not(self, step: PerformedStep | None, ended: Ended) -> str:
         """Say why a set is not of an exam; empty: it is."""
         if step is None:
-            return "no exam was in progress"
+            return NO_EXAM
         if ended.began_at is None:
-            is_later = step.boot_id == self._box.clock.boot_id() and ended.began_ns >= step.started_ns
-            return "" if is_later else "it began before the exam did"
-        if (
-            step.clock_doubt
-            or self._box.clock.doubt()
-            or not step.started_at <= ended.began_at <= self._box.clock.now()
-        ):
-            return "it came before the box was restarted"
+            is_of_an_earlier_boot = step.boot_id != self._box.clock.boot_id()
+            return "" if is_of_an_earlier_boot or ended.began_ns >= step.started_ns else BEFORE_THE_EXAM
+        is_doubtful = bool(step.clock_doubt or self._box.clock.doubt())
+        if is_doubtful or not step.started_at <= ended.began_at <= self._box.clock.now():
+            return BEFORE_THE_RESTART
         return ""
 
     def _owe(self, owed: _Owed) -> None:

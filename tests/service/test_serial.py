@@ -18,7 +18,7 @@ from gateway.device.tty import LineErrors
 from gateway.errors import DeviceGone, NotReady
 from gateway.model import CaptureState, Code, InboxState
 from gateway.profile import InstrumentProfile, Reading
-from gateway.service import readings, serial
+from gateway.service import readings, serial, settling
 from gateway.service.compose import Box
 from gateway.service.serial import Port
 from gateway.simulators import nidek
@@ -158,7 +158,7 @@ def test_a_set_is_of_the_exam_that_was_in_progress_from_its_first_byte_to_its_la
 def test_a_set_without_an_exam_waits_and_says_why(at):
     at.play(MESSAGE, PAUSE)
     (entry,) = at.waiting()
-    assert (entry.port, entry.instrument, entry.problem) == (PORT, LENSMETER.title, "no exam was in progress")
+    assert (entry.port, entry.instrument, entry.problem) == (PORT, LENSMETER.title, settling.NO_EXAM)
     assert entry.readings.observations[0].value == "-1.25"
     assert at.events() == ["a reading came without an exam"]
 
@@ -167,7 +167,7 @@ def test_a_set_that_began_before_the_exam_waits(at):
     steps = []
     at.play(MESSAGE[:60], lambda: steps.append(at.start()), MESSAGE[60:], PAUSE)
     assert at.captures(steps[0]) == []
-    assert [one.problem for one in at.waiting()] == ["it began before the exam did"]
+    assert [one.problem for one in at.waiting()] == [settling.BEFORE_THE_EXAM]
 
 
 def test_a_set_that_began_in_one_exam_and_ended_in_another_is_nobodys_until_a_person_says(at):
@@ -175,6 +175,14 @@ def test_a_set_that_began_in_one_exam_and_ended_in_another_is_nobodys_until_a_pe
     at.play(1.0, MESSAGE[:60], lambda: at.complete(first), lambda: after.append(at.start()), MESSAGE[60:], PAUSE)
     assert at.captures(first) == at.captures(after[0]) == []
     assert len(at.waiting()) == 1
+
+
+def test_an_exam_goes_on_after_a_reboot_and_has_what_is_printed_then(at):
+    step = at.start()
+    at.clock.sleep(60)
+    at.clock.reboot()
+    at.play(MESSAGE, PAUSE)
+    assert len(at.captures(step)) == 1
 
 
 def test_noise_before_an_exam_does_not_keep_its_first_reading_from_it(at):
@@ -384,7 +392,7 @@ def test_what_was_heard_in_an_exam_that_has_ended_since_waits(at):
     for _ in range(2):
         at.play(PAUSE)
     assert at.captures(step) == at.captures(after) == []
-    assert [one.problem for one in at.waiting()] == ["it began before the exam did"]
+    assert [one.problem for one in at.waiting()] == [settling.BEFORE_THE_EXAM]
 
 
 def test_after_a_reboot_it_is_of_the_exam_that_still_runs_if_the_clock_was_right(at):
@@ -414,7 +422,7 @@ def test_after_a_reboot_nothing_is_guessed(at, why):
         at.start()
     at.play(PAUSE)
     (entry,) = at.waiting()
-    assert entry.problem == "it came before the box was restarted"
+    assert entry.problem == settling.BEFORE_THE_RESTART
     assert abs(entry.received_at - came) < timedelta(milliseconds=50)
 
 
