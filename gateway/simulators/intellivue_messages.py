@@ -9,9 +9,11 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 ACTION: Final = 7
+LONGEST: Final = 1000
+"""Bytes of a message, as negotiated."""
 INVALID, QUESTIONABLE, UNAVAILABLE, IN_ALARM = 0x8000, 0x4000, 0x2000, 0x0002
 NAN: Final = 0x007FFFFF
 
@@ -88,7 +90,19 @@ PRESSURE: Final = Wave(0x2002, 0x4A14, 0x0F20, 64, 12, 0x00FFFFD8, 0x00000140, 4
 PLETH: Final = Wave(0x2003, 0x4BB4, 0x0200, 64, 12, NAN, NAN, 4095)
 BREATH: Final = Wave(0x2004, 0x5000, 0x10C0, 128, 12, 0xFF000000, 0xFF000064, 4000)
 """62.5 in a second, 0.0 to 10.0 ohm."""
-WAVES: Final = (LEAD_II, PRESSURE, PLETH, BREATH)
+CARBON_DIOXIDE: Final = Wave(0x2005, 0x50AC, 0x0F20, 128, 12, 0x00000000, 0x00000064, 4000)
+WAVES: Final = (
+    LEAD_II,
+    PRESSURE,
+    PLETH,
+    BREATH,
+    CARBON_DIOXIDE,
+    *(structs.replace(LEAD_II, handle=handle, identifier=one) for handle, one in ((0x2011, 0x0101), (0x2012, 0x0143))),
+    *(structs.replace(PRESSURE, handle=handle, identifier=one) for handle, one in ((0x2021, 0x4A10), (0x2022, 0x4A44))),
+    structs.replace(BREATH, handle=0x2031, identifier=0x50D4, unit=0x0C00),
+    structs.replace(BREATH, handle=0x2032, identifier=0x50F0, unit=0x0F40),
+)
+"""All that it can send at once: three leads, and eight others."""
 
 
 def sample(wave: Wave, index: int) -> int:
@@ -163,16 +177,44 @@ def unstuffed(frame: bytes) -> bytes:
     return bytes(found)
 
 
-def result(
+def results(
     invoke: int, number: int, sequence: int | None, kind: int, group: int, objects: list[bytes], ticks: int
+) -> list[bytes]:
+    """Return a poll result in as many messages as 1000 bytes each need: all but the last are linked ones."""
+    parts: list[list[bytes]] = [[]]
+    for each in objects:
+        if parts[-1] and sum(map(len, parts[-1])) + len(each) > LONGEST - 60:
+            parts.append([])
+        parts[-1].append(each)
+    last = len(parts) - 1
+    return [
+        result(invoke, number, sequence, kind, group, part, ticks, link=0 if at == last else at + 1)
+        for at, part in enumerate(parts)
+    ]
+
+
+def result(
+    invoke: int,
+    number: int,
+    sequence: int | None,
+    kind: int,
+    group: int,
+    objects: list[bytes],
+    ticks: int,
+    *,
+    link: int = 0,
 ) -> bytes:
-    """Return a poll result; `sequence`: of one that came by itself, or of the first of them."""
+    """Return a poll result; `sequence`: of one that came by itself, or of the first of them; `link`: which part it is, 0: the last."""
     head = struct.pack(">H", number) + (b"" if sequence is None else struct.pack(">H", sequence))
     head += struct.pack(">I8sHHH", ticks & 0xFFFFFFFF, b"\xff" * 8, 1, kind, group)
     inner = struct.pack(">HHH", 0, len(objects), sum(map(len, objects))) + b"".join(objects)
     reply = head + (struct.pack(">HH", 1, len(inner)) + inner if objects else bytes(4))
     action = 0x0C16 if sequence is None else 0xF13B
-    return remote(2, invoke, ACTION, MDS + struct.pack(">HH", action, len(reply)) + reply)
+    body = MDS + struct.pack(">HH", action, len(reply)) + reply
+    if not link:
+        return remote(2, invoke, ACTION, body)
+    linked = struct.pack(">BB3H", 1 if link == 1 else 2, link, invoke, ACTION, len(body)) + body
+    return struct.pack(">4H", 0xE100, 2, 5, len(linked)) + linked
 
 
 def remote(kind: int, invoke: int, command: int, body: bytes) -> bytes:

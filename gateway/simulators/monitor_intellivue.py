@@ -147,7 +147,8 @@ class Monitor:
         words = {0x06: "values", 0x09: "curves", 0x36: "alerts"}
         self.requests.append(f"{'periodic ' if is_periodic else ''}{words.get(kind, hex(kind))} {group:04x}")
         if not is_periodic:
-            self._send(messages.result(invoke, number, None, kind, group, self._objects(kind, group), self._ticks()))
+            for each in messages.results(invoke, number, None, kind, group, self._objects(kind, group), self._ticks()):
+                self._send(each)
             return
         if not self._has_periods:
             self._send(struct.pack(">7H", 0xE100, 2, 3, 6, invoke, 9, 0))
@@ -203,7 +204,8 @@ class Monitor:
     def _periodic(self, kind: int, group: int, objects: list[bytes]) -> None:
         self._sequence[kind] += 1
         invoke, number = self._poll[kind]
-        self._send(messages.result(invoke, number, self._sequence[kind], kind, group, objects, self._ticks()))
+        for each in messages.results(invoke, number, self._sequence[kind], kind, group, objects, self._ticks()):
+            self._send(each)
 
     def _send(self, message: bytes) -> None:
         self._frames += 1

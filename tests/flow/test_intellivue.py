@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from gateway import exam
 from gateway.clock import SystemClock
-from gateway.simulators.intellivue_messages import BREATH, LEAD_II, PLETH, PRESSURE, Wave, sample
+from gateway.simulators.intellivue_messages import BREATH, CARBON_DIOXIDE, LEAD_II, PLETH, PRESSURE, Wave, sample
 from gateway.simulators.monitor_intellivue import Monitor
 from tests.flow import clinic as clinics
 from tests.flow.clinic import Clinic, check_validity, numbers, until
@@ -75,7 +75,7 @@ def check_curves(found: dict[str, list[Dataset]]) -> None:
     for modality in ("ECG", "HD", "RESP"):
         for ds in found[modality]:
             curves |= curves_of(ds)
-    expected = {"2:2": LEAD_II, "128446002": PRESSURE, "109116": PLETH, "109117": BREATH}
+    expected = {"2:2": LEAD_II, "128446002": PRESSURE, "109116": PLETH, "109117": BREATH, "130443": CARBON_DIOXIDE}
     assert curves.keys() == expected.keys()
     for code, wave in expected.items():
         assert len(curves[code]) >= (RECORDED_BLOCKS - 3) * wave.count

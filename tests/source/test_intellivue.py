@@ -16,6 +16,7 @@ from gateway.model import NO_SAMPLE, Observation, ReadingSet, Trace, TraceKind
 from gateway.simulators import intellivue_messages as simulated
 from gateway.simulators.intellivue_messages import BREATH, LEAD_II, PATIENT, PLETH, PRESSURE, Number, Numeric
 from gateway.simulators.monitor_intellivue import DEMO, Monitor
+from gateway.source.dialects import intellivue_codes as terms
 from gateway.source.serial import Instrument
 from gateway.wire import intellivue as wire
 
@@ -158,7 +159,7 @@ def test_a_monitor_in_its_demonstration_mode_measures_no_patient() -> None:
     found = Room(mode=DEMO).run(4).reading()
     demonstration = "the monitor is in its demonstration mode: it is of no patient"
     doubts = [one.doubts for one in found.observations] + [one.doubts for one in found.traces]
-    assert len(doubts) == 12
+    assert len(doubts) == 8 + 5
     assert all(demonstration in one for one in doubts)
 
 
@@ -211,6 +212,31 @@ def test_every_sample_of_every_curve_is_read_with_its_scale() -> None:
         assert samples == expected(wave, len(samples))
     assert samples_of(lead).count(NO_SAMPLE) == len(samples_of(lead)) // 1000 + (len(samples_of(lead)) % 1000 > 777)
     assert all(one.doubts == () for one in found.traces)
+
+
+def test_all_that_a_monitor_sends_at_once_is_read_from_linked_results() -> None:
+    curves = ("I", "II", "V", "ABP", "ART", "CVP", "Pleth", "Resp", "CO2", "AWF", "AWP")
+    room = Room(structs.replace(PROFILE, curves=curves)).run(6)
+    found = room.reading()
+    assert len({one.channel for one in found.traces}) == len(curves)
+    for trace in found.traces:
+        (wave,) = [one for one in simulated.WAVES if terms.CURVES[one.identifier].channel == trace.channel]
+        samples = samples_of(trace)
+        assert len(samples) > 10 * wave.count
+        assert samples == expected(wave, len(samples))
+    assert {one.unit.value for one in found.traces} == {"mV", "mm[Hg]", "1", "Ohm", "L/min", "cm[H2O]"}
+
+
+def test_curves_of_one_moment_begin_together_though_they_come_one_after_the_other() -> None:
+    instrument = Instrument(PROFILE)
+    for frame in WHOLE[1:3]:
+        instrument.receive_data(frame, SECOND)
+    for number, wave in enumerate((LEAD_II, PRESSURE, PLETH)):
+        objects = [simulated.item(wave.handle, [(0x096E, simulated.block(wave, 0))])]
+        message = simulated.result(1, 1, 1, 9, 0, objects, 0, link=(number + 1) % 3)
+        instrument.receive_data(simulated.framed(message), 2 * SECOND + number * 20_000_000)
+    (found,) = instrument.end()
+    assert [one.received_ns for one in found.traces] == [2 * SECOND] * 3
 
 
 def test_a_block_that_was_damaged_leaves_a_gap_and_the_curve_keeps_its_time() -> None:

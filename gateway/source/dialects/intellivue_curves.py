@@ -39,6 +39,8 @@ class Curves:
         self._shapes: dict[Key, _Shape | None] = {}
         self._next_ticks: dict[Key, int] = {}
         """When the next sample of each is expected."""
+        self._arrived = (-1, 0)
+        """Of the last blocks: the ticks of their first sample, and when the first of them arrived."""
 
     def learn(self, handle: Handle, attributes: dict[int, bytes]) -> None:
         """Keep what is said of an object."""
@@ -59,9 +61,13 @@ class Curves:
     ) -> tuple[list[Trace], int]:
         """Return the next pieces of an object's curves, and how many could not be read: their scale is not known, or what they are.
 
-        `ticks`: when their first sample was taken. Raises UnreadableRecord for lengths that are wrong.
+        `ticks`: when their first sample was taken; blocks of one moment begin together, in however many messages they come. Raises
+        UnreadableRecord for lengths that are wrong.
         """
-        found = [self._trace(handle, each, ticks, received_ns) for each in _blocks(attributes)]
+        blocks = list(_blocks(attributes))
+        if blocks and self._arrived[0] != ticks:
+            self._arrived = ticks, received_ns
+        found = [self._trace(handle, each, ticks, self._arrived[1]) for each in blocks]
         return [each for each in found if each is not None], sum(each is None for each in found)
 
     def _trace(self, handle: Handle, block: bytes, ticks: int, received_ns: int) -> Trace | None:
