@@ -2,7 +2,7 @@
 
 Written from OpenICE (devices/draeger: Medibus.java, RTMedibus.java and the *.map tables, BSD) and from xenon's notes on the MEDIBUS
 definition 6.00, not from the parser. Faults on demand: the power goes, a reply is damaged or preceded by noise, a cycle is corrupt.
-What it saw: `asked`, `sent`, `lost_hosts`.
+What it saw: `asked`, `answered`, `sent`, `lost_hosts`.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ class Ventilator:
         self._interval_ms = interval_ms
         self.asked: list[int] = []
         """Commands, in the order in which they were heard."""
+        self.answered: list[int] = []
+        """Its own commands that the host replied to."""
         self.sent: dict[int, list[int]] = {channel.code: [] for channel in CHANNELS}
         """Samples of each curve."""
         self.lost_hosts = 0
@@ -100,6 +102,7 @@ class Ventilator:
         self._damages = 0
         self._noise = b""
         self._corrupts = 0
+        self._interrupts = 0
 
     def power_off(self) -> None:
         """It says nothing any more, in the middle of whatever it was saying."""
@@ -117,6 +120,10 @@ class Ventilator:
     def corrupt(self, cycles: int) -> None:
         """Say of the next cycles that they are corrupt."""
         self._corrupts = cycles
+
+    def interrupt(self, replies: int = 1) -> None:
+        """Ask whether the host is there in the middle of the next replies that carry data."""
+        self._interrupts = replies
 
     def run(self, stop: threading.Event) -> None:
         """Be a ventilator until told to stop."""
@@ -153,7 +160,9 @@ class Ventilator:
     def _answer(self) -> None:
         while CR in self._heard:
             message, _, self._heard = self._heard.partition(CR)
-            self._has_host |= message.endswith(framed(SOH + b"\x51")[:-1])
+            if SOH in message:
+                self.answered.append(message[message.rfind(SOH) + 1])
+                self._has_host |= self.answered[-1] == 0x51
             command = message[message.rfind(ESC) :] if ESC in message else b""
             if not command:
                 continue
@@ -185,6 +194,9 @@ class Ventilator:
                 return
             self._line.print(whole[at : at + PIECE])
             self._stream()
+            if self._interrupts and len(whole) > at + PIECE:
+                self._interrupts -= 1
+                self._line.print(framed(ESC + b"\x30"))
 
     def _stream(self) -> None:
         """Send the cycles that are due by now."""

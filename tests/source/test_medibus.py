@@ -487,6 +487,7 @@ def until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
 def test_a_ventilator_is_read_to_every_sample_and_every_value_through_damage_and_a_power_cut() -> None:
     with at_work() as (device, instrument, _):
         device.damage(noise=b"\x00\x1b\x7f")
+        device.interrupt(3)
         until(lambda: device.asked[-6:] == list(ROUND))
         device.corrupt(3)
         until(lambda: len(device.sent[0]) > 60)
@@ -495,7 +496,7 @@ def test_a_ventilator_is_read_to_every_sample_and_every_value_through_damage_and
         before = len(device.sent[0])
         device.power_on()
         until(lambda: len(device.sent[0]) > before + 40)
-        assert device.lost_hosts == 0
+        assert (device.lost_hosts, device.answered.count(0x30)) == (0, 3)
     found = instrument.end()[0]
     assert stated(found.observations)["2:20796"] == "482"
     assert len(found.observations) == 11 + len(ventilator.MEASURED_2) + 2 + 2 + 1
