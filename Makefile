@@ -17,8 +17,8 @@ export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba-cache
 
 # What Debian provides. The first list builds and runs the gateway; the second adds the peers, the browser and the media the tests play
 # against; the third the virtual bench.
-APT_RUNTIME := gcc libc6-dev pkg-config libsystemd-dev python3-dev python3-venv dcmtk
-APT_TEST := orthanc orthanc-dicomweb chromium ffmpeg v4l-utils edid-decode socat fonts-noto-cjk fonts-dejavu-core gettext udev systemd biosig-tools lrzsz
+APT_RUNTIME := gcc libc6-dev pkg-config libsystemd-dev python3-dev python3-venv dcmtk fonts-dejavu-core fonts-noto-cjk fonts-noto-core
+APT_TEST := orthanc orthanc-dicomweb chromium ffmpeg v4l-utils edid-decode socat gettext poppler-utils udev systemd biosig-tools lrzsz
 APT_RIG := qemu-system-x86 qemu-utils mmdebstrap erofs-utils zstd kmod cpio busybox-static debian-archive-keyring e2fsprogs mount
 
 .PHONY: help

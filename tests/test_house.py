@@ -20,6 +20,8 @@ DOORS = {
     "numba": ("pixels/",),
     "pynetdicom": ("wire/dimse/", "simulators/"),
     "pydicom": ("objects/", "wire/dimse/", "media/fileset.py", "simulators/"),
+    "reportlab": ("objects/paper.py",),
+    "uharfbuzz": ("objects/fonts.py",),
     "serial": ("device/tty.py", "simulators/"),
     "sqlite_utils": ("spool/",),
     "sqlite3": ("spool/",),

@@ -6,8 +6,9 @@ Synchronization, C.7.6.14 Acquisition Context, C.10.8 Waveform Identification, C
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 from pydicom.dataelem import DataElement
@@ -83,6 +84,25 @@ def groups_of(traces: Sequence[Trace]) -> list[tuple[Trace, ...]]:
 def samples(trace: Trace) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     """Return the samples, 1-D, as they came."""
     return np.frombuffer(trace.samples, dtype="<i2")
+
+
+def problem(trace: Trace) -> str:
+    """Return why nobody can tell what the samples of a trace say, in words; empty when it can be told."""
+    if not (_is_number(trace.step) and _is_number(trace.zero)) or Decimal(trace.step) <= 0:
+        return "what its samples mean is no number that an object can hold"
+    if not trace.samples or len(trace.samples) % SAMPLE_BYTES or not math.isfinite(trace.hz) or trace.hz <= 0:
+        return "it has no samples that are evenly spaced in time"
+    return ""
+
+
+def is_empty(trace: Trace) -> bool:
+    """Say whether nothing was measured: no object is made of that."""
+    return bool((samples(trace) == NO_SAMPLE).all())
+
+
+def seconds(trace: Trace) -> float:
+    """Return how long a trace is."""
+    return len(trace.samples) // SAMPLE_BYTES / trace.hz
 
 
 def lead(channel: Code) -> int | None:
@@ -168,3 +188,11 @@ def _remark(group: int, channel: int, text: str) -> Dataset:
         AnnotationGroupNumber=2,
         UnformattedTextValue=text,
     )
+
+
+def _is_number(stated: str) -> bool:
+    """Say whether DS holds exactly what was stated."""
+    try:
+        return bool(coerce.ds(stated)) and Decimal(coerce.ds(stated)) == Decimal(stated)
+    except InvalidOperation:
+        return False

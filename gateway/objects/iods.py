@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from gateway.errors import ObjectInvalid
 from gateway.model import Observation, Picture, ReadingSet
-from gateway.objects import curves, eye, modules, pictures, regions, visible
+from gateway.objects import curves, document, eye, modules, pictures, regions, visible
 from gateway.objects.attributes import merged
 from gateway.objects.words import Words
 
@@ -186,6 +186,14 @@ HEMODYNAMIC = _waveform("Hemodynamic Waveform", "1.2.840.10008.5.1.4.1.1.9.2.1")
 ARTERIAL_PULSE = _waveform("Arterial Pulse Waveform", "1.2.840.10008.5.1.4.1.1.9.5.1", eye.enhanced_general_equipment)
 RESPIRATORY = _waveform("Respiratory Waveform", "1.2.840.10008.5.1.4.1.1.9.6.1", eye.enhanced_general_equipment)
 
+ENCAPSULATED_PDF = Iod(
+    name="Encapsulated PDF",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.104.1",
+    of_words=(*_SUBJECT, document.encapsulated_document_series, modules.general_equipment, document.sc_equipment),
+    of_set=(document.encapsulated_document,),
+    remarks="",
+)
+
 STILLS = MappingProxyType(
     {
         "us": US_IMAGE,
@@ -227,6 +235,7 @@ ALL = (
     HEMODYNAMIC,
     ARTERIAL_PULSE,
     RESPIRATORY,
+    ENCAPSULATED_PDF,
 )
 
 
@@ -269,6 +278,17 @@ def compose(iod: Iod, words: Words, picture: Picture) -> Dataset:
             *(module(words) for module in iod.of_words),
             *(module(picture) for module in iod.of_picture),
             *(module(words, picture) for module in iod.of_both),
+            modules.sop_common(words, iod.sop_class_uid),
+        ]
+    )
+
+
+def compose_set(iod: Iod, words: Words, readings: ReadingSet) -> Dataset:
+    """Return the data set of curves, or of a page drawn of them."""
+    return merged(
+        [
+            *(module(words) for module in iod.of_words),
+            *(module(words, readings) for module in iod.of_set),
             modules.sop_common(words, iod.sop_class_uid),
         ]
     )

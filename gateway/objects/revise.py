@@ -1,7 +1,8 @@
 """An object of ours and the true identity of its patient to the same object with a new header: pixels and samples are copied.
 
 Law 2: pixel data stays byte for byte, and the object says what its header said before: OriginalAttributesSequence, PS3.3
-C.12.1.1.9. The SOP Instance UID stays too, until something has left: then a corrected copy has another.
+C.12.1.1.9. A drawn page names its patient: it is drawn again. The SOP Instance UID stays too, until something has left: then
+a corrected copy has another.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from gateway.errors import ObjectInvalid
-from gateway.objects import broken, encode, iods, modules, part10
+from gateway.objects import broken, document, encode, iods, modules, part10
 from gateway.objects import words as words_
 from gateway.objects.attributes import dataset, merged
 from gateway.objects.words import Sink, Words, Written, check_times
@@ -58,6 +59,8 @@ def write(source: Path, sink: Sink, words: Words, *, modified_at: datetime, repl
             if str(ds.get("SOPInstanceUID")) != (replaces or words.sop_instance_uid):
                 raise ObjectInvalid(problem="a header can only be rewritten for the same SOP Instance UID")
             _apply(ds, _identity(ds, words), words, modified_at)
+            if "EncapsulatedDocument" in ds:
+                ds.update(document.redrawn(ds, words))
         return encode.write(sink, ds, file.transfer_syntax_uid, file.tail())
 
 
@@ -70,6 +73,8 @@ def _identity(ds: Dataset, words: Words) -> Dataset:
     times = dataset(ContentDate=words_.da(words, words.captured_at), ContentTime=words_.tm(words, words.captured_at))
     if iod is iods.COMPREHENSIVE_SR:
         times.update(dataset(ReferencedRequestSequence=modules.referenced_request(words)))
+    if "AcquisitionDateTime" in ds:
+        times.update(dataset(AcquisitionDateTime=words_.dt(words, words.captured_at)))
     if iod.remarks:
         times.update(dataset(**{iod.remarks: _comments(ds, words, iod.remarks) or None}))
     said.update(times)

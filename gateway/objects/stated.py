@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from gateway.model import Code, Observation, ReadingSet, TraceKind
-from gateway.objects import curves, refraction, sr, waveform
-from gateway.objects.words import Sink, Words, Written
+from gateway.objects import curves, drawn, encode, iods, refraction, sr, waveform
+from gateway.objects.words import Sink, Words, Written, check_times
 from gateway.profile import READINGS, ObjectKind
 
 COMMENT = Code("121106", "DCM", "Comment")
-KINDS = (*(kind for _, kind in refraction.KINDS.values()), *waveform.KINDS, READINGS)
+KINDS = (*(kind for _, kind in refraction.KINDS.values()), *waveform.KINDS, drawn.PAGE, READINGS)
 """Every kind of object that readings become."""
 
 
@@ -32,20 +32,23 @@ def objects_of(readings: ReadingSet) -> Iterator[tuple[ObjectKind, ReadingSet]]:
     for kind, observations in measured:
         yield kind, structs.replace(readings, observations=observations, traces=())
     left = tuple(one for one in readings.observations if one.part_of not in taken)
-    of_curves = left if all(trace.kind is TraceKind.ECG for trace in readings.traces) else ()
+    of_curves = left if readings.traces and all(trace.kind is TraceKind.ECG for trace in readings.traces) else ()
     for kind, traces in waveform.objects_of(readings.traces):
         begun_ns = traces[0].received_ns or readings.received_ns
         yield kind, structs.replace(readings, observations=of_curves, traces=traces, received_ns=begun_ns)
+    for traces in drawn.pages_of(readings):
+        begun_ns = min(trace.received_ns for trace in traces) or readings.received_ns
+        yield drawn.PAGE, structs.replace(readings, observations=left, traces=traces, received_ns=begun_ns)
     report = (*left, *(Observation(concept=COMMENT, value=each) for each in unheld(readings)))
     if report:
         yield READINGS, structs.replace(readings, observations=report, traces=())
 
 
 def unheld(readings: ReadingSet) -> Iterator[str]:
-    """Yield, as sentences, which curves no object holds, and why; the report has them too."""
+    """Yield, as sentences, which curves are in no waveform object, and why; the report has them too."""
     for trace in readings.traces:
         if trace.kind is not TraceKind.CARDIOTOCOGRAM and (why := waveform.why_not(trace)):
-            yield f"The curve {curves.label(trace.channel)} is in no object, the journal has it: {why}."
+            yield f"The curve {curves.label(trace.channel)} is in no waveform object, the journal has it: {why}."
 
 
 def write(sink: Sink, words: Words, readings: ReadingSet) -> Written:
@@ -55,6 +58,9 @@ def write(sink: Sink, words: Words, readings: ReadingSet) -> Written:
     """
     if words.object.modality == READINGS.modality:
         return sr.write(sink, words, readings.observations)
+    if words.object.modality == drawn.PAGE.modality:
+        check_times(words)
+        return encode.write(sink, iods.compose_set(iods.ENCAPSULATED_PDF, words, readings), encode.EXPLICIT_LITTLE)
     if words.object in waveform.KINDS:
         return waveform.write(sink, words, readings)
     return refraction.write(sink, words, readings.observations)

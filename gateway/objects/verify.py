@@ -49,6 +49,7 @@ def check(path: Path) -> list[str]:
             *_samples_said(file),
             *_regions(file.header),
             *_curves(file.header),
+            *_document(file.header),
             *(_pixels(file) if file.pixels is not None else ()),
         ]
 
@@ -264,6 +265,17 @@ def _curves(ds: Dataset) -> Iterator[str]:
             yield f"waveform group {number} has {len(group.WaveformData)} bytes of samples, and {expected} are announced"
         if float(group.SamplingFrequency) <= 0:
             yield f"waveform group {number} has no sampling frequency"
+
+
+def _document(ds: Dataset) -> Iterator[str]:
+    """PS3.3 C.24.2: a PDF is one, whole to its end, and as long as is said."""
+    if ds.get("MIMETypeOfEncapsulatedDocument") != "application/pdf":
+        return
+    held, length = bytes(ds.EncapsulatedDocument), int(ds.get("EncapsulatedDocumentLength") or 0)
+    if not held.startswith(b"%PDF-") or b"%%EOF" not in held[-32:]:
+        yield "the encapsulated document is not a whole PDF"
+    if length and len(held) != length + length % 2:
+        yield f"the encapsulated document has {len(held)} bytes, and {length} are announced"
 
 
 def _pixels(file: Part10) -> Iterator[str]:

@@ -7,18 +7,15 @@ A.34.9 Respiratory Waveform; the limits stand in the Content Constraints of each
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 
 from msgspec import Struct, structs
 from pydicom.dataset import Dataset
 
 from gateway.errors import ObjectInvalid
-from gateway.model import NO_SAMPLE, ReadingSet, Trace, TraceKind
-from gateway.objects import coerce, curves, encode, iods, modules
-from gateway.objects.attributes import merged
+from gateway.model import ReadingSet, Trace, TraceKind
+from gateway.objects import curves, encode, iods
 from gateway.objects.iods import Iod
 from gateway.objects.words import Sink, Words, Written, check_times
 from gateway.profile import ObjectKind
@@ -69,7 +66,7 @@ INDEPENDENT = frozenset({0, 1, 6, 7, 8, 9, 10, 11})
 
 def objects_of(traces: Sequence[Trace]) -> Iterator[tuple[ObjectKind, tuple[Trace, ...]]]:
     """Yield the waveform objects that traces become, each of traces that begin together, within the limits of its IOD."""
-    fit = [trace for trace in traces if trace.kind in OF_KIND and not why_not(trace) and not is_empty(trace)]
+    fit = [trace for trace in traces if trace.kind in OF_KIND and not why_not(trace) and not curves.is_empty(trace)]
     for kind, (iod, described) in OF_KIND.items():
         for begun_ns in sorted({trace.received_ns for trace in fit if trace.kind is kind}):
             together = tuple(trace for trace in fit if trace.kind is kind and trace.received_ns == begun_ns)
@@ -81,21 +78,14 @@ def objects_of(traces: Sequence[Trace]) -> Iterator[tuple[ObjectKind, tuple[Trac
 
 def why_not(trace: Trace) -> str:
     """Return why no object of its kind can hold a trace, in words; empty when one can."""
-    if not (_is_number(trace.step) and _is_number(trace.zero)) or Decimal(trace.step) <= 0:
-        return "what its samples mean is no number that an object can hold"
-    if not trace.samples or len(trace.samples) % curves.SAMPLE_BYTES or not math.isfinite(trace.hz) or trace.hz <= 0:
-        return "it has no samples that are evenly spaced in time"
+    if problem := curves.problem(trace):
+        return problem
     if trace.kind not in OF_KIND:
         return "there is no waveform object for it"
     limits = LIMITS[OF_KIND[trace.kind][0].name]
     if not limits.lowest_hz <= trace.hz <= limits.highest_hz:
         return f"no waveform object takes {trace.hz:g} samples in a second of it"
     return ""
-
-
-def is_empty(trace: Trace) -> bool:
-    """Say whether nothing was measured: no object is made of that."""
-    return bool((curves.samples(trace) == NO_SAMPLE).all())
 
 
 def is_twelve_lead(traces: Sequence[Trace]) -> bool:
@@ -140,13 +130,7 @@ def compose(words: Words, readings: ReadingSet) -> Dataset:
     """Return the whole data set. Raises ObjectInvalid as `write` does."""
     iod = iod_of(readings.traces)
     said = structs.replace(words, object=OF_KIND[readings.traces[0].kind][1])
-    return merged(
-        [
-            *(module(said) for module in iod.of_words),
-            *(module(said, readings) for module in iod.of_set),
-            modules.sop_common(said, iod.sop_class_uid),
-        ]
-    )
+    return iods.compose_set(iod, said, readings)
 
 
 def _split(groups: Sequence[tuple[Trace, ...]], limits: Limits) -> Iterator[tuple[Trace, ...]]:
@@ -156,11 +140,3 @@ def _split(groups: Sequence[tuple[Trace, ...]], limits: Limits) -> Iterator[tupl
         parts = [part for group in groups if (part := group[first : first + limits.channels])]
         for at in range(0, len(parts), limits.groups):
             yield tuple(trace for part in parts[at : at + limits.groups] for trace in part)
-
-
-def _is_number(stated: str) -> bool:
-    """Say whether DS holds exactly what was stated."""
-    try:
-        return bool(coerce.ds(stated)) and Decimal(coerce.ds(stated)) == Decimal(stated)
-    except InvalidOperation:
-        return False

@@ -278,9 +278,12 @@ WAVEFORMS = {
 }
 
 
-def drawn(readings, **changes):
-    """The bytes of the first object that a set of curves becomes, and what was written."""
-    kind, held = next(stated.objects_of(readings))
+PAGES = {"ecg-page": hearts.ELECTROCARDIOGRAM, "fetal-page": hearts.STRIP}
+
+
+def drawn(readings, modality="", **changes):
+    """The bytes of the first object (of a modality) that a set of curves becomes, and what was written."""
+    kind, held = next(each for each in stated.objects_of(readings) if modality in {"", each[0].modality})
     sink = io.BytesIO()
     name = kind.modality.lower()
     made = words(
@@ -391,6 +394,8 @@ def every_object():
         yield name, measured(observations)[0]
     for name, readings in WAVEFORMS.items():
         yield name, drawn(readings)[0]
+    for name, readings in PAGES.items():
+        yield name, drawn(readings, "DOC")[0]
 
 
 def decode(data, syntax, rows, columns, samples, bits, signed, /, *, photometric):

@@ -89,6 +89,13 @@ def test_curves_are_valid_whoever_the_patient_is(saved, name, variant):
     assert unexplained(saved(samples.drawn(samples.WAVEFORMS[name], **said)[0])) == []
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", samples.PAGES)
+def test_a_page_is_valid_whoever_the_patient_is(saved, name, variant):
+    said = {key: value for key, value in VARIANTS[variant].items() if key != "object"}
+    assert unexplained(saved(samples.drawn(samples.PAGES[name], "DOC", **said)[0])) == []
+
+
 @pytest.mark.parametrize("shown", PICTURES)
 @pytest.mark.parametrize("name", ["us", "sc", "photographic"])
 def test_an_object_is_valid_whatever_happened_to_its_picture(saved, name, shown):

@@ -89,6 +89,7 @@ def test_the_sop_classes_are_those_of_the_standard():
         "hemodynamic-waveform",
         "arterial-pulse-waveform",
         "respiratory-waveform",
+        "encapsulated-pdf",
     ]
 
 

@@ -146,7 +146,7 @@ def test_curves_that_begin_at_different_times_are_objects_of_their_own_times():
 def test_a_curve_that_no_object_takes_is_said_in_the_report_and_of_the_capture(trace, why):
     found = [(kind, held) for kind, held in objects_of(trace, hearts.pleth()) if kind.modality != "DOC"]
     assert [kind.modality for kind, _ in found] == ["HD", "SR"]
-    sentence = f"The curve {curves.label(trace.channel)} is in no object, the journal has it: {why}."
+    sentence = f"The curve {curves.label(trace.channel)} is in no waveform object, the journal has it: {why}."
     assert [one.value for one in found[1][1].observations] == [sentence]
     assert list(stated.unheld(ReadingSet(traces=(trace,), received_ns=1))) == [sentence]
 
@@ -234,7 +234,7 @@ def test_any_traces_become_objects_that_can_be_written_or_are_said_to_be_in_none
     objects = [(kind, held) for kind, held in objects_of(*found) if kind.modality != "DOC"]
     held = [trace for kind, one in objects if kind in waveform.KINDS for trace in one.traces]
     said = len(list(stated.unheld(ReadingSet(traces=tuple(found), received_ns=0))))
-    silent = [t for t in found if not waveform.why_not(t) and waveform.is_empty(t)]
+    silent = [t for t in found if not waveform.why_not(t) and curves.is_empty(t)]
     strips = [t for t in found if t.kind is TraceKind.CARDIOTOCOGRAM]
     assert len(held) + said + len(silent) + len(strips) == len(found)
     for kind, one in objects:
