@@ -205,6 +205,10 @@ def test_a_damaged_command_is_refused() -> None:
     assert Line().says(b"\x1b\x30\x34\x43\x0d").startswith(PUBLISHED["NAK"])
 
 
+def test_a_command_that_never_ended_is_not_refused() -> None:
+    assert Line().says(b"\x1b" * 50) == PUBLISHED["ICC"]
+
+
 def test_a_command_inside_a_reply_is_answered_and_the_reply_is_read() -> None:
     line = Line()
     line.opens(b"")

@@ -24,6 +24,7 @@ from gateway.source.dialects import medibus_codes as codes
 from gateway.source.dialects import medibus_curves as curves
 from gateway.source.dialects.said import Said
 from gateway.wire.frames import MedibusFrames, sum8
+from gateway.wire.records import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,8 +149,8 @@ class Medibus:
         return Said()
 
     def _repair(self, record: Record, received_ns: int) -> None:
-        """Have a damaged record sent again: ours by asking once more, the device's own by NAK."""
-        if record.data[:1] == bytes([ESC]):
+        """Have a damaged record sent again: ours by asking once more, the device's own by NAK, unless it never ended."""
+        if record.data[:1] == bytes([ESC]) and record.fault is Fault.CHECKSUM:
             self._answer += _framed(SOH, bytes([NAK]))
         elif record.data[:1] == bytes([SOH]) and record.data[1:2] == self._asked[:1]:
             self._ask_again(received_ns)
