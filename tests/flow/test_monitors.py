@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import pytest
 from pydicom.dataset import Dataset
 
-from gateway import exam
+from gateway import codes, exam
 from gateway.clock import SystemClock
+from gateway.objects.page import readings_of
 from gateway.simulators.fetal_monitor import FetalMonitor, heart_rate
 from gateway.simulators.monitor_dri import Monitor, sample
 from tests.flow import clinic as clinics
@@ -19,7 +20,6 @@ from tests.flow.clinic import Clinic, check_validity, numbers, until
 
 LINES = {"THEATRE": "ge-s5-monitor", "LABOUR": "ge-corometrics"}
 RECORDED_S = 4
-NO_SAMPLE = -32768
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,7 @@ def test_values_and_curves_of_an_exam_arrive_at_the_pacs_sample_by_sample(clinic
     found = clinic.objects()
     check_values(found["SR"])
     check_curves(found)
+    check_strip(found["DOC"])
     check_validity(clinic.received)
 
 
@@ -110,3 +111,23 @@ def check_curves(found: dict[str, list[Dataset]]) -> None:
     channel = group.ChannelDefinitionSequence[0]
     assert (group.SamplingFrequency, channel.ChannelSensitivity) == (300, 1)
     assert channel.ChannelSensitivityUnitsSequence[0].CodeValue == "uV"
+
+
+def check_strip(pages: list[Dataset]) -> None:
+    """The curves of the fetal monitor are one drawn page, which keeps every sample of them."""
+    (page,) = pages
+    assert page.MIMETypeOfEncapsulatedDocument == "application/pdf"
+    pdf = bytes(page.EncapsulatedDocument)[: page.EncapsulatedDocumentLength]
+    curves = {
+        trace.channel: struct.unpack(f"<{len(trace.samples) // 2}h", trace.samples) for trace in readings_of(pdf).traces
+    }
+    assert curves.keys() == {
+        codes.FETAL_HEART_RATE,
+        codes.SECOND_HEART_RATE,
+        codes.UTERINE_ACTIVITY,
+        codes.FETAL_MOVEMENT,
+        codes.EVENT_MARK,
+    }
+    rates = curves[codes.FETAL_HEART_RATE]
+    assert any(rates == tuple(heart_rate(n) for n in range(first, first + len(rates))) for first in range(400))
+    assert sum(curves[codes.EVENT_MARK]) == 1
