@@ -322,6 +322,40 @@ def replay(
     _print_sets(list(replaying.play(paths, instrument)), as_json=as_json)
 
 
+@serial.command()
+@click.option("--assign", "assigned", type=int, metavar="NUMBER", help="Give it to the exam that --exam names.")
+@click.option("--exam", type=click.UUID, help="Whose it is: the exam's number on the panel and in `status`.")
+@click.option("--discard", "discarded", type=int, metavar="NUMBER", help="It is nobody's: no object is made of it.")
+@as_json_option
+@click.pass_obj
+def inbox(file: Path, *, assigned: int | None, exam: UUID | None, discarded: int | None, as_json: bool) -> None:
+    """Print what came without an exam and waits, or say whose it is: the service of its port then makes the objects."""
+    if (assigned is None) != (exam is None):
+        raise click.UsageError("--assign and --exam go together")
+    from gateway.service.bell import ring
+
+    site, by = config.load(file), f"{getpass.getuser()} (terminal)"
+    with _spool(site) as (spool, _):
+        if discarded is not None:
+            spool.inbox.discard(discarded, by)
+        if assigned is not None and exam is not None:
+            ring(site.run, f"serial@{spool.inbox.assign(assigned, exam, by).port}")
+        waiting = spool.inbox.waiting()
+    if as_json:
+        _print_json(waiting)
+        return
+    for one in waiting:
+        whose = f"for exam {one.exam_id}" if one.exam_id else one.problem
+        click.echo(f"{one.entry_id:>6}  {one.received_at:%Y-%m-%d %H:%M:%S} UTC  {one.port}, {one.instrument}: {whose}")
+        for value in one.readings.observations:
+            doubts = f"  ({'; '.join(value.doubts)})" if value.doubts else ""
+            unit = value.unit.meaning if value.unit else ""
+            click.echo(f"{'':<8}{value.laterality or '-':<2} {value.concept.meaning}: {value.value} {unit}{doubts}")
+        for trace in one.readings.traces:
+            seconds = len(trace.samples) / 2 / trace.hz
+            click.echo(f"{'':<8}curve: {trace.channel.meaning}, {seconds:.1f} s")
+
+
 @serial.command("read")
 @click.argument("port")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))

@@ -160,6 +160,24 @@ and newer CP210x say so; CDC ACM only counts, and CH340 says nothing: take one o
 `handshake`: RTS/CTS and XON/XOFF are the kernel's; with `dtr/dsr` the gateway raises DTR while it listens, and waits for DSR before
 it sends. `duplex = "half"`: it sends only after a pause of the instrument. What the instrument does not take within a second is not sent, and said.
 
+### What becomes of what a port hears
+
+Every byte is in the journal of its port (`<data>/serial/<port>/<day>.journal`, with arrival times) before anyone reads it, and on the disk
+before it is answered or kept. It stays `spool.journal_days` days, and at most `spool.journal_mb` for each port: the oldest days go first,
+never one that was not turned into readings yet. `gateway serial replay` reads it once more, with today's parser.
+
+A reading belongs to the exam in progress at its station (`serial.NAME.station`), if that was in progress from its first byte to its last.
+Any other printed reading waits in the inbox, on the panel and in `gateway serial inbox`, until a person gives it to an exam, which may
+have ended, or discards it. It keeps its time. Nothing is guessed from a name or number that the instrument may have. What was decided
+stays visible for `spool.retention_days`. The same print once more within `reprint_minutes` is a reprint and makes no second object.
+
+An instrument that streams (`collect_s`) makes one set of objects in so many seconds. An exam that begins or ends at its station ends the
+interval, so that no object is of two patients; without an exam a stream is shown and journalled only, and never waits in the inbox.
+
+After a power cut the service reads on in the journal where it was: what was complete and not kept is kept then, once, in the exam that
+still runs if it came during that one, otherwise in the inbox. On a full disk nothing is answered, what arrives waits in memory and then on
+the line, and the history of the port says so.
+
 ## Serial instruments
 
 In `hw/instruments/`: where each protocol was read, what was held against a published example, and what was not. A patient's name

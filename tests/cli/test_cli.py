@@ -14,13 +14,16 @@ import pytest
 from click.testing import CliRunner
 
 from gateway import config, exam
+from gateway import profile as profiles
 from gateway.cli import main
 from gateway.clock import SystemClock
 from gateway.model import StoreOutcome
+from gateway.service.bell import Bell
 from gateway.service.compose import Box
 from gateway.simulators import nidek
 from gateway.simulators.instrument import SimulatedInstrument
 from gateway.simulators.pacs import SimulatedPACS
+from gateway.source.serial import Instrument
 from gateway.spool.journal import Journal
 from gateway.spool.spool import Spool
 from tests.flow.arrivals import write
@@ -295,6 +298,28 @@ def test_a_replay_prints_what_a_port_has_heard_and_keeps_a_set_where_it_is_told(
         assert [each.source for each in spool.captures.of_exam(step.exam_id)] == ["LM"]
     assert CliRunner().invoke(main, ["serial", "replay", "LM", "--keep", "1"]).exit_code == 2
     assert CliRunner().invoke(main, ["serial", "replay", "NOWHERE"]).exit_code == 2
+
+
+def test_the_inbox_is_printed_assigned_and_discarded(tmp_path, monkeypatch):
+    file = site_file(tmp_path, serial={"LM": {"device": "/dev/null-lm", "instrument": "nidek-lm"}})
+    monkeypatch.setenv(config.VARIABLE, str(file))
+    site, clock = config.load(file), SystemClock()
+    (readings,) = Instrument(profiles.instrument("nidek-lm")).receive_data(nidek.lensmeter(), clock.monotonic_ns())
+    with Spool.open(site.data, clock) as spool:
+        first, second = (spool.inbox.add("LM", "Lensmeter", readings, problem="No exam.") for _ in range(2))
+        step = exam.start(spool, clock, station="LM", modality="OT", profile="simulator-ultrasound", patient=WHO)
+    listed = CliRunner().invoke(main, ["serial", "inbox"])
+    assert listed.stdout.count("LM, Lensmeter: No exam.") == 2
+    assert "R  Power of sphere: -1.25 dioptre" in listed.stdout
+    for refused in (["--assign", "1"], ["--exam", str(step.exam_id)]):
+        assert CliRunner().invoke(main, ["serial", "inbox", *refused]).exit_code == 2
+    assigned = ["serial", "inbox", "--assign", str(first.entry_id), "--exam", str(step.exam_id)]
+    with Bell(site.run, "serial@LM") as bell:
+        assert CliRunner().invoke(main, assigned).exit_code == 0
+        assert bell.wait(1.0)
+    left = CliRunner().invoke(main, ["serial", "inbox", "--discard", str(second.entry_id), "--json"])
+    assert [(one["entry_id"], one["state"]) for one in json.loads(left.stdout)] == [(first.entry_id, "ASSIGNED")]
+    assert CliRunner().invoke(main, ["serial", "inbox", "--discard", "99"]).exit_code == 1
 
 
 def test_detect_says_how_a_line_is_set_and_who_speaks(tmp_path, monkeypatch):
