@@ -506,7 +506,7 @@ def test_a_ventilator_is_read_to_every_sample_and_every_value_through_damage_and
     assert len(found.observations) == 11 + len(ventilator.MEASURED_2) + 2 + 2 + 1
     assert found.model_name == "Evita 4"
     for trace, channel in zip(found.traces, ventilator.CHANNELS, strict=True):
-        heard, sent = samples(trace), device.sent[channel.code][: len(samples(trace))]
-        assert len(heard) >= len(device.sent[channel.code]) - 8
-        wrong = [(a, b) for a, b in zip(heard, sent, strict=True) if a != b]
-        assert [a for a, _ in wrong] == [NO_SAMPLE] * 3
+        sent, known = device.sent[channel.code], [each for each in samples(trace) if each != NO_SAMPLE]
+        assert len(samples(trace)) - len(known) >= 3
+        assert len(known) > before + 20
+        assert any((sent[:at] + sent[at + 3 :])[: len(known)] == known for at in range(before)), "three are corrupt"
