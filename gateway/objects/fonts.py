@@ -107,6 +107,7 @@ class _Pen:
         self._strokes.append((kind, tuple(placed)))
 
 
+@lru_cache(maxsize=2048)
 def _font_of(letter: str, before: Path) -> Path | None:
     """The font of a letter: a mark, a joiner and a space stay with what they follow; None where no font has it."""
     category = unicodedata.category(letter)
