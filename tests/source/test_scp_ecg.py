@@ -21,7 +21,16 @@ from gateway import profile as profiles
 from gateway.device.tty import Tty
 from gateway.errors import UnreadableRecord
 from gateway.model import NO_SAMPLE, Code, Observation, ReadingSet, Trace, TraceKind
-from gateway.simulators.electrocardiograph import EIGHT, TWELVE, Coding, Electrocardiograph, Refused, record, recording
+from gateway.simulators.electrocardiograph import (
+    EIGHT,
+    TWELVE,
+    Coding,
+    Electrocardiograph,
+    Recording,
+    Refused,
+    record,
+    recording,
+)
 from gateway.simulators.instrument import SimulatedInstrument
 from gateway.source.dialects import scp_codes, scp_ecg, scp_signal
 from gateway.source.dialects.said import Said
@@ -86,6 +95,18 @@ def test_every_lead_is_the_original_sample_by_sample(coding: Coding, differences
     assert {(one.kind, one.hz, one.step, one.zero, one.doubts) for one in said.traces} == {
         (TraceKind.ECG, 250.0, "5", "0", ())
     }
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(
+    st.lists(st.integers(-32768, 32767) | st.integers(-9, 9) | st.integers(-140, 140), min_size=3, max_size=60),
+    st.sampled_from(["huffman", "table"]),
+    st.integers(0, 2),
+)
+def test_any_samples_of_16_bits_come_back(lead: list[int], coding: Coding, differences: int) -> None:
+    made = Recording(hz=250, step_nv=1000, leads={1: lead}, peaks=())
+    (trace,) = read(record(made, coding=coding, differences=differences)).traces
+    assert samples(trace) == lead
 
 
 @pytest.mark.peers
