@@ -456,29 +456,32 @@ def test_any_stream_whole_or_in_pieces_gives_the_same_sets_errors_and_answers(da
 
 
 @contextmanager
-def at_work() -> Iterator[tuple[Ventilator, Instrument, list[ReadingSet]]]:
+def at_work() -> Iterator[tuple[Ventilator, Instrument]]:
     """A ventilator and the gateway's side of its line, both at work."""
-    stop, sets = threading.Event(), []
+    off, stop = threading.Event(), threading.Event()
     instrument = Instrument(PROFILE)
     with SimulatedInstrument(baud=0) as line, Tty(line.path, PROFILE.line) as tty:
         device = Ventilator(line, interval_ms=8)
 
         def gateway() -> None:
-            while not stop.is_set():
+            data = b""
+            while data or not stop.is_set():
                 data, now_ns = tty.read(0.05), time.monotonic_ns()
-                sets.extend(instrument.receive_data(data, now_ns) if data else instrument.tick(now_ns))
+                if data:
+                    instrument.receive_data(data, now_ns)
                 if sent := instrument.answer() + instrument.due(now_ns):
                     tty.write(sent)
 
-        threads = [threading.Thread(target=gateway), threading.Thread(target=device.run, args=(stop,))]
-        for each in threads:
-            each.start()
+        ours, theirs = threading.Thread(target=gateway), threading.Thread(target=device.run, args=(off,))
+        ours.start()
+        theirs.start()
         try:
-            yield device, instrument, sets
+            yield device, instrument
         finally:
+            off.set()
+            theirs.join()
             stop.set()
-            for each in threads:
-                each.join()
+            ours.join()
 
 
 def until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -489,7 +492,7 @@ def until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def test_a_ventilator_is_read_to_every_sample_and_every_value_through_damage_and_a_power_cut() -> None:
-    with at_work() as (device, instrument, _):
+    with at_work() as (device, instrument):
         device.damage(noise=b"\x00\x1b\x7f")
         device.interrupt(3)
         until(lambda: device.asked[-6:] == list(ROUND))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from decimal import Decimal
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import UnreadableRecord
@@ -32,10 +33,39 @@ if TYPE_CHECKING:
     from gateway.profile import InstrumentProfile
     from gateway.wire.records import Record
 
-ESC, SOH, NAK, ETX = 0x1B, 0x01, 0x15, 0x03
-MEASURED_1, MEASURED_2, SETTINGS, TEXTS, ALARMS_1, ALARMS_2 = 0x24, 0x2B, 0x29, 0x2A, 0x27, 0x2E
-NOP, ICC, IDENTIFY, OFFER, CONFIGURE, STOP, OFFER_CHANGED = 0x30, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56
-ROUND: Final = (MEASURED_1, MEASURED_2, SETTINGS, TEXTS, ALARMS_1, ALARMS_2)
+ESC, SOH, ETX = 0x1B, 0x01, 0x03
+
+
+class Command(IntEnum):
+    """What one end asks of the other, and the reply begins with."""
+
+    NAK = 0x15
+    MEASURED_1 = 0x24
+    ALARMS_1 = 0x27
+    SETTINGS = 0x29
+    TEXTS = 0x2A
+    MEASURED_2 = 0x2B
+    ALARMS_2 = 0x2E
+    NOP = 0x30
+    ICC = 0x51
+    """Initialise communication."""
+    IDENTIFY = 0x52
+    OFFER = 0x53
+    """Which curves there are."""
+    CONFIGURE = 0x54
+    """Which of them are to be sent."""
+    STOP = 0x55
+    OFFER_CHANGED = 0x56
+
+
+ROUND: Final = (
+    Command.MEASURED_1,
+    Command.MEASURED_2,
+    Command.SETTINGS,
+    Command.TEXTS,
+    Command.ALARMS_1,
+    Command.ALARMS_2,
+)
 
 SECOND_NS: Final = 1_000_000_000
 REPLY_NS: Final = 10 * SECOND_NS
@@ -72,7 +102,7 @@ class Medibus:
         self._round_ns = 0
         self._rounds = 0
         self._not_before_ns = 0
-        self._begin(ICC)
+        self._begin(Command.ICC)
 
     def hear(self, record: Record, received_ns: int) -> Said:
         """Return what a record says. Raises UnreadableRecord for a damaged one, and for a reply whose fields do not fit."""
@@ -85,7 +115,7 @@ class Medibus:
         kind, code, body = record.data[0], record.data[1], record.data[2:]
         if kind == ESC:
             return self._commanded(code, received_ns)
-        if code == NAK:
+        if code == Command.NAK:
             self._ask_again(received_ns)
             return Said()
         if code == self._asked_code:
@@ -102,7 +132,7 @@ class Medibus:
         if now_ns < self._not_before_ns or (self._asked and now_ns - self._asked_ns < REPLY_NS):
             return b""
         if self._asked:
-            self._begin(ICC)
+            self._begin(Command.ICC)
         enabling, self._enabling = self._enabling, b""
         if not self._to_ask:
             self._plan(now_ns)
@@ -130,28 +160,28 @@ class Medibus:
         if now_ns >= self._round_ns:
             self._round_ns = now_ns + ROUND_NS
             self._rounds += 1
-            asks = ROUND if self._rounds % OFFER_ROUNDS else (*ROUND, OFFER)
+            asks = ROUND if self._rounds % OFFER_ROUNDS else (*ROUND, Command.OFFER)
             self._to_ask.extend(bytes([each]) for each in asks)
         elif now_ns - self._asked_ns >= SILENCE_NS:
-            self._to_ask.append(bytes([NOP]))
+            self._to_ask.append(bytes([Command.NOP]))
 
     def _commanded(self, code: int, received_ns: int) -> Said:
         """Answer a command of the device: every one by its echo."""
-        if code == ICC:
-            self._begin(IDENTIFY, OFFER)
-        elif code == STOP:
-            self._begin(ICC)
+        if code == Command.ICC:
+            self._begin(Command.IDENTIFY, Command.OFFER)
+        elif code == Command.STOP:
+            self._begin(Command.ICC)
             self._not_before_ns = received_ns + REPLY_NS
-        elif code == OFFER_CHANGED:
+        elif code == Command.OFFER_CHANGED:
             self._is_streaming = False
-            self._to_ask.appendleft(bytes([OFFER]))
+            self._to_ask.appendleft(bytes([Command.OFFER]))
         self._answer += _framed(SOH, bytes([code]))
         return Said()
 
     def _repair(self, record: Record, received_ns: int) -> None:
         """Have a damaged record sent again: ours by asking once more, the device's own by NAK, unless it never ended."""
         if record.data[:1] == bytes([ESC]) and record.fault is Fault.CHECKSUM:
-            self._answer += _framed(SOH, bytes([NAK]))
+            self._answer += _framed(SOH, bytes([Command.NAK]))
         elif record.data[:1] == bytes([SOH]) and record.data[1:2] == self._asked[:1]:
             self._ask_again(received_ns)
 
@@ -165,24 +195,24 @@ class Medibus:
 
     def _replied(self, code: int, body: bytes, received_ns: int) -> Said:
         match code:
-            case 0x51:  # ICC
-                self._begin(IDENTIFY, OFFER)
-            case 0x52:  # IDENTIFY
+            case Command.ICC:
+                self._begin(Command.IDENTIFY, Command.OFFER)
+            case Command.IDENTIFY:
                 return Said(model_name=_model(body))
-            case 0x53:  # OFFER
+            case Command.OFFER:
                 self._choose(body)
-            case 0x54:  # CONFIGURE
+            case Command.CONFIGURE:
                 self._streams, self._is_streaming = self._chosen or self._streams, True
                 self._enabling = curves.enabled(len(self._streams))
-            case 0x24 | 0x2B:
+            case Command.MEASURED_1 | Command.MEASURED_2:
                 return _values(code, body, 4, received_ns)
-            case 0x29:
+            case Command.SETTINGS:
                 return _values(code, body, 5, received_ns)
-            case 0x2A:
+            case Command.TEXTS:
                 return _texts(body, received_ns)
-            case 0x27 | 0x2E:
+            case Command.ALARMS_1 | Command.ALARMS_2:
                 return _alarms(code, body, received_ns)
-            case 0x30:  # NOP
+            case Command.NOP:
                 pass
             case _:
                 return Said(unread=1)
@@ -198,7 +228,7 @@ class Medibus:
             self._streams = chosen
         if chosen and not (chosen == self._streams and self._is_streaming):
             self._is_streaming = False
-            self._to_ask.appendleft(bytes([CONFIGURE]) + curves.configuration(chosen))
+            self._to_ask.appendleft(bytes([Command.CONFIGURE]) + curves.configuration(chosen))
         self._chosen = chosen
 
 
