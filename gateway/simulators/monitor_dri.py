@@ -66,6 +66,8 @@ class Monitor:
         """How many well-formed ones arrived."""
         self.seconds = 0
         """How many seconds of curves were sent."""
+        self.values = 0
+        """How many records of values were sent."""
         self.patient = dict(PATIENT)
         self._is_on = True
         self._cut_at: int | None = None
@@ -98,6 +100,7 @@ class Monitor:
             return
         if self.asked.interval_s and second % self.asked.interval_s == 0:
             self._send(values_record(self.patient, second))
+            self.values += 1
         if self.asked.curves:
             self._send(curves_record({number: self._samples(number) for number in self.asked.curves}, second))
             self.seconds += 1
