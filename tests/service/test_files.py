@@ -1,5 +1,6 @@
 """A file from a stick: what is in it is what the line would have said, kept in the exam that a person names, or named."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from gateway import profile as profiles
 from gateway.clock import SystemClock
 from gateway.errors import NoSuchRow, UnreadableRecord
 from gateway.model import CaptureState
-from gateway.service import files
+from gateway.service import files, replay
 from gateway.service.compose import Box
 from gateway.simulators import electrocardiograph, nidek
+from gateway.spool.journal import Journal
 from gateway.spool.spool import Spool
 from tests.service.world import site_file, still
 
@@ -60,3 +62,19 @@ def test_it_is_kept_in_the_exam_that_is_named_and_in_no_other(tmp_path: Path) ->
         assert {"ECG", "SR"} <= modalities
         with pytest.raises(NoSuchRow):
             files.keep(box, "ECG", ECG, type(step.exam_id)(int=7), found)
+
+
+def test_a_transfer_with_damage_replays_to_the_same_ecg(tmp_path: Path) -> None:
+    """Nobody answers a journal: what was refused, and came again, is in it."""
+    sent = electrocardiograph.session("ECG.SCP", SMALL)
+    first, second = sent[: 133 + 1029], sent[133 + 1029 : 133 + 2 * 1029]
+    hurt, short = second[:500] + b"\x00" + second[501:], second[:700]
+    journal, now = Journal(tmp_path / "ECG"), 10**12
+    for piece in (first, hurt, short, sent[len(first) :]):
+        for at in range(0, len(piece), 64):
+            now += 70_000_000
+            journal.append(piece[at : at + 64], datetime(2026, 11, 24, 12, tzinfo=UTC), now)
+        now += 2_000_000_000
+    journal.close()
+    found = list(replay.play(replay.journals(tmp_path / "ECG"), ECG))
+    assert [(one.number, len(one.curves)) for one in found] == [(0, 0), (0, 0), (1, 12)]
