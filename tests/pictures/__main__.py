@@ -1,7 +1,7 @@
-"""`python -m tests.pictures [steps|screens]`: make the pictures of docs/ again. Look at each before you commit it.
+"""`python -m tests.pictures [steps|screens|pages]`: make the pictures of docs/ again. Look at each before you commit it.
 
-`steps` are what the pixel chain does (`docs/pixels.md`), `screens` the panel in Chromium (`docs/panel.md`). Nothing but the
-simulator's drawn phantom and invented patients is ever in them.
+`steps` are what the pixel chain does (`docs/pixels.md`), `screens` the panel in Chromium (`docs/panel.md`), `pages` what is
+drawn of curves (`docs/pages.md`). Nothing but the simulator's drawn phantom, made-up curves and invented patients is ever in them.
 """
 
 import sys
@@ -25,6 +25,11 @@ def main(what: str) -> None:
 
         for name, data in screens.all_of_them():
             _write(FOLDER / f"{name}.jpg", data)
+    if what in {"pages", "all"}:
+        from tests.pictures import pages
+
+        for name, data in pages.all_of_them():
+            _write(FOLDER / f"{name}.png", data)
 
 
 def _write(path: Path, data: bytes) -> None:

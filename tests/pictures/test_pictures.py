@@ -7,6 +7,7 @@ import imagecodecs
 import pytest
 
 from tests.pictures.__main__ import FOLDER
+from tests.pictures.pages import PAGES as DRAWN
 from tests.pictures.screens import SCREENS
 from tests.pictures.steps import STEPS
 
@@ -31,11 +32,15 @@ def test_each_state_of_the_exam_screen_is_shown_on_the_page_of_the_panel():
     assert {f"{name}.jpg" for name in SCREENS} <= shown(FOLDER.parent / "panel.md")
 
 
-@pytest.mark.parametrize("name", [*STEPS, *SCREENS])
+def test_each_page_that_is_drawn_is_shown_on_the_page_of_pages():
+    assert {f"{name}.png" for name in DRAWN} == shown(FOLDER.parent / "pages.md")
+
+
+@pytest.mark.parametrize("name", [*(f"{name}.jpg" for name in (*STEPS, *SCREENS)), *(f"{name}.png" for name in DRAWN)])
 def test_a_picture_is_small_and_can_be_looked_at(name):
-    data = (FOLDER / f"{name}.jpg").read_bytes()
+    data = (FOLDER / name).read_bytes()
     assert len(data) < LARGEST_BYTES
-    picture = imagecodecs.jpeg8_decode(data)
+    picture = imagecodecs.imread(FOLDER / name)
     assert picture.shape[1] <= 1024
     assert picture.std() > 15
 
