@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from gateway import exam
 from gateway.model import CaptureState, PerformedStep, ScheduledStep, StepStatus
-from gateway.panel import guard, inbox, looks, measured, typed, words
+from gateway.panel import guard, inbox, instruments, looks, measured, typed, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext
 from gateway.spool import readings
@@ -40,6 +40,7 @@ def screen(exam_id: UUID) -> str | Response:
         last_s=_last_s(step),
         answer=_answer_to(request.args.get("press", 0, type=int), step) or _said(),
         waiting=_waiting(),
+        ports=_ports(step),
     )
 
 
@@ -49,10 +50,10 @@ def pulse(exam_id: UUID) -> Response | tuple[Response, int]:
     step = box().spool.exams.get(exam_id)
     if step.status is not StepStatus.IN_PROGRESS:
         return jsonify(ended=True), 410
-    view = looks.exam(step)
+    view, ports = looks.exam(step), _ports(step)
     return jsonify(
-        pulse=render_template("_pulse.html", view=view),
-        tags=render_template("_tags.html", view=view),
+        pulse=render_template("_heard.html", ports=ports) if ports else render_template("_pulse.html", view=view),
+        tags=render_template("_tags.html", view=view, ports=ports),
         record=render_template("_record.html", view=view),
         waiting=render_template("_waiting.html", waiting=_waiting()),
         film_version=_version(looks.film(step)),
@@ -248,6 +249,13 @@ def _said() -> words.Answer | None:
 def _waiting() -> inbox.Notice | None:
     """Say that readings wait without an exam, to a person who may say whose they are."""
     return inbox.notice() if guard.person() else None
+
+
+def _ports(step: PerformedStep) -> list[instruments.Heard]:
+    """Say how the instrument of an exam without video is; of one with a picture, the picture is what is looked at."""
+    if step.station in box().site.grabber or step.station not in box().site.serial:
+        return []
+    return [instruments.port(step.station)]
 
 
 def _last_s(step: PerformedStep) -> int:

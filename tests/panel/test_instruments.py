@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import exam
 from gateway.codes import LEADS, MICROVOLT
+from gateway.config import SerialPort
 from gateway.errors import DeviceBusy, DeviceGone
 from gateway.model import NO_SAMPLE, LiveTrace
 from gateway.panel import measured
 from gateway.spool import live
 from tests.panel.conftest import Browser
-from tests.panel.world import ENGINEER, EYES, HEART, eyes, live_traces, pressure
+from tests.panel.world import ENGINEER, EYES, HEART, World, eyes, live_traces, pressure
 
 MINUTE_NS = 60_000_000_000
 
@@ -87,6 +89,23 @@ def test_a_port_is_looked_at_in_french(peopled, browser):
     assert "au-dessus de 180" in page
 
 
+def test_an_exam_without_video_shows_its_instrument_and_no_keys_of_a_camera(tmp_path):
+    world = World(tmp_path, grabber={}, serial={EYES: SerialPort(device="/dev/x", instrument="nidek-ark")})
+    world.people()
+    browser = Browser(world).sign_in()
+    step = exam.start(world.spool, world.clock, station=EYES, modality="OT", profile="nidek-ark")
+    world.hear(values=eyes(world.clock.monotonic_ns()))
+    page = browser.get(f"/exam/{step.exam_id}").text
+    assert "Press Print or Send on the instrument: what it sends goes into this exam." in page
+    assert "Sphere −1.25 D" in _says(page)
+    assert "Live picture" not in page
+    assert "Record" not in page
+    pulse = browser.get(f"/exam/{step.exam_id}/pulse").json
+    assert "Sphere −1.25 D" in _says(pulse["pulse"])
+    assert "Open" in pulse["tags"]
+    world.close()
+
+
 # ---- curves ----
 
 
@@ -122,8 +141,6 @@ def test_any_samples_are_drawn_inside_their_frame(samples):
 
 
 def test_a_browser_without_an_instrument_says_who_adds_one(tmp_path):
-    from tests.panel.world import World
-
     world = World(tmp_path, serial={})
     world.people()
     browser = Browser(world).sign_in()
@@ -133,9 +150,6 @@ def test_a_browser_without_an_instrument_says_who_adds_one(tmp_path):
 
 
 def test_a_port_that_is_named_like_no_profile_is_still_shown(tmp_path):
-    from gateway.config import SerialPort
-    from tests.panel.world import World
-
     world = World(tmp_path, serial={EYES: SerialPort(device="/dev/x", instrument="nothing")})
     world.people()
     assert "nothing (cannot be read)" in Browser(world).sign_in().get("/readings/instruments").text

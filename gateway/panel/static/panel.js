@@ -33,6 +33,7 @@ function startExam() {
   // The picture: asked for again as soon as the last answer is drawn; 304 while nothing changed.
   async function watch() {
     const canvas = document.getElementById("live");
+    if (!canvas) return; // an exam of an instrument: the pulse has its values
     const pen = canvas.getContext("2d");
     let tag = "";
     canvas.hidden = false;
@@ -179,6 +180,7 @@ function startExam() {
 
   function setRecord(html) {
     const form = document.getElementById("record");
+    if (!form) return;
     const old = form.querySelector("button");
     if (old.outerHTML === html.trim()) return;
     const hadFocus = document.activeElement === old;
