@@ -148,6 +148,20 @@ def test_a_device_that_does_not_answer_is_begun_with_afresh_after_ten_seconds() 
     assert line.waits(0.1) == PUBLISHED["ICC"]
 
 
+def test_a_command_that_a_device_never_answers_is_left_out_and_the_others_go_on() -> None:
+    line, asked = Line(), []
+    sent = line.waits(0)
+    for _ in range(200):
+        asked += [sent[1]] if sent else []
+        is_silent = not sent or sent[1] in {0x2B, 0x53}
+        sent = line.waits(10 if sent else 1) if is_silent else line.says(reply(sent[1]))
+    assert (asked.count(0x2B), asked.count(0x53)) == (2, 2)
+    assert asked.count(0x24) > asked.count(0x2B)
+    assert asked.count(0x2E) > 5
+    line.says(PUBLISHED["ICC"])
+    assert line.says(reply(0x52)) == command(0x53)
+
+
 def test_a_device_that_begins_by_itself_is_answered_and_asked_who_it_is() -> None:
     line = Line()
     line.opens(b"")

@@ -14,7 +14,7 @@ Texts that are no state of the device (the patient's name among them) are counte
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from decimal import Decimal
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
@@ -75,6 +75,8 @@ AGAIN_NS: Final = SECOND_NS
 SILENCE_NS: Final = 2 * SECOND_NS
 """The session ends when nothing is said for three seconds."""
 ROUND_NS: Final = 5 * SECOND_NS
+MOST_UNANSWERED: Final = 2
+"""A command that had no reply so often is left out, until the device begins by itself."""
 OFFER_ROUNDS: Final = 12
 """Each so many rounds the curves are asked for once more, so that a journal that begins in the middle can be read."""
 SHARE: Final = 0.6
@@ -99,6 +101,8 @@ class Medibus:
         self._asked = b""
         """The command whose reply is awaited."""
         self._asked_ns = 0
+        self._unanswered: Counter[int] = Counter()
+        """How often each command had no reply since it had one: a device may not know it, and not say so."""
         self._round_ns = 0
         self._rounds = 0
         self._not_before_ns = 0
@@ -120,6 +124,7 @@ class Medibus:
             return Said()
         if code == self._asked_code:
             self._asked = b""
+            del self._unanswered[code]
         return self._replied(code, body, received_ns)
 
     def answer(self) -> bytes:
@@ -132,19 +137,21 @@ class Medibus:
         if now_ns < self._not_before_ns or (self._asked and now_ns - self._asked_ns < REPLY_NS):
             return b""
         if self._asked:
+            self._unanswered[self._asked_code] += 1
             self._begin(Command.ICC)
         enabling, self._enabling = self._enabling, b""
         if not self._to_ask:
             self._plan(now_ns)
-        if not self._to_ask:
-            return enabling
-        self._asked, self._asked_ns = self._to_ask.popleft(), now_ns
-        return enabling + _framed(ESC, self._asked)
+        while self._to_ask and not self._asked:
+            command = self._to_ask.popleft()
+            if self._unanswered[command[0]] < MOST_UNANSWERED or command[0] == Command.ICC:
+                self._asked, self._asked_ns = command, now_ns
+        return enabling + (_framed(ESC, self._asked) if self._asked else b"")
 
     # ---- the session ----
 
     def _begin(self, *commands: int) -> None:
-        """Start afresh: what was asked before is forgotten."""
+        """Start afresh: what was asked before is forgotten, but not what had no reply."""
         self._to_ask = deque(bytes([each]) for each in commands)
         self._asked, self._asked_ns = b"", 0
         self._enabling = b""
@@ -168,6 +175,7 @@ class Medibus:
     def _commanded(self, code: int, received_ns: int) -> Said:
         """Answer a command of the device: every one by its echo."""
         if code == Command.ICC:
+            self._unanswered.clear()
             self._begin(Command.IDENTIFY, Command.OFFER)
         elif code == Command.STOP:
             self._begin(Command.ICC)
