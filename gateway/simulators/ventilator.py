@@ -207,8 +207,10 @@ class Ventilator:
             samples = [channel.sample(self._cycles * self._every) for channel in self._chosen]
             for channel, sample in zip(self._chosen, samples, strict=True):
                 self.sent[channel.code].append(sample)
-            self._line.print(cycle_of(samples, is_corrupt=self._corrupts > 0))
-            self._corrupts = max(0, self._corrupts - 1)
+            is_corrupt = self._corrupts > 0
+            self._line.print(cycle_of(samples, is_corrupt=is_corrupt))
+            if is_corrupt:
+                self._corrupts -= 1
             self._cycles += 1
 
 
