@@ -130,8 +130,10 @@ class IntelliVue:
 
     def _late(self, attributes: dict[int, bytes], ticks: int) -> tuple[str, ...]:
         """Say how old a value is that stands on the screen since some time, as a cuff's does; by the monitor's own clock."""
-        stamp = wire.time_of(attributes.get(wire.STAMP, b""))
-        if stamp is None or self._started_at is None:
+        if wire.STAMP not in attributes or self._started_at is None:
+            return ()
+        stamp = wire.time_of(attributes[wire.STAMP])
+        if stamp is None:
             return ()
         age = self._started_at + timedelta(seconds=ticks / wire.TICKS_A_SECOND) - stamp
         if not _YOUNG <= age <= _OLD:
