@@ -44,6 +44,12 @@ _CONCEPTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
             (codes.AUTOREFRACTION_ACUITY, lazy_gettext("Acuity with autorefraction")),
             (codes.PRESCRIPTION_ACUITY, lazy_gettext("Acuity with prescription")),
             (codes.UNCORRECTED_ACUITY, lazy_gettext("Acuity without glasses")),
+            (codes.FETAL_HEART_RATE, lazy_gettext("Fetal heart rate")),
+            (codes.SECOND_HEART_RATE, lazy_gettext("Second heart rate")),
+            (codes.UTERINE_ACTIVITY, lazy_gettext("Contractions")),
+            (codes.FETAL_MOVEMENT, lazy_gettext("Fetal movement")),
+            (codes.EVENT_MARK, lazy_gettext("Mark")),
+            (codes.MONITOR_MODES, lazy_gettext("Modes of the monitor")),
         )
     }
 )
@@ -94,6 +100,20 @@ _DOUBTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (
         re.compile(r"the instrument listed (?P<count>\d+) measurements, this is the first"),
         lazy_gettext("the instrument listed %(count)s measurements, this is the first"),
+    ),
+    (re.compile(r"it is older than a minute"), lazy_gettext("it is older than a minute")),
+    (re.compile(r"the monitor calls it (?P<name>.+)"), lazy_gettext("the monitor calls it %(name)s")),
+    (
+        re.compile(r"the monitor says that an electrode is off"),
+        lazy_gettext("the monitor says that an electrode is off"),
+    ),
+    (
+        re.compile(r"whether it is a twin's or the mother's, the monitor's modes say"),
+        lazy_gettext("whether it is a twin's or the mother's, the monitor's modes say"),
+    ),
+    (
+        re.compile(r"mmHg with a catheter, else a number without a unit"),
+        lazy_gettext("mmHg with a catheter, else a number without a unit"),
     ),
 )
 """What dialects say of values, and how it is said here."""
