@@ -29,6 +29,8 @@ _COLUMNS = ((0, 1, 2), (3, 4, 5), (6, 7, 8), (9, 10, 11))
 _RHYTHM = 1
 _BASE_MM = (20.0, 55.0, 90.0, 125.0)
 ROWS = 6
+MOST_STRIPS = 1000
+"""Of ten seconds: more than any page has room for."""
 _SLACK_S = 0.1
 """So much more than ten seconds is no further strip, and so much less is ten seconds."""
 _PITCH_MM = 25.0
@@ -102,6 +104,7 @@ def _rows(traces: Sequence[Trace], from_s: float) -> list[Sheet]:
     """Every lead in rows of ten seconds, the rows of one time together where they have room; up to 6 rows on a sheet."""
     left_s = max(map(curves.seconds, traces), default=0.0) - from_s
     strips = math.ceil((left_s - _SLACK_S) / STRIP_S) if from_s or left_s > _SLACK_S else 1
+    strips = min(strips, MOST_STRIPS)
     begins = [from_s + STRIP_S * strip for strip in range(strips)]
     wanted = [(trace, at_s) for at_s in begins for trace in traces if curves.seconds(trace) > at_s]
     most = ROWS // len(traces) * len(traces) if 0 < len(traces) <= ROWS else ROWS

@@ -24,6 +24,8 @@ from gateway.objects.words import Words
 
 MM_PER_MIN = 10.0
 MINUTES = 25
+MOST_SHEETS = 1000
+"""More than any page has room for."""
 LEFT_MM, RIGHT_MM = 26.0, 276.0
 RATE_TOP_MM, RATE_BOTTOM_MM = 42.0, 147.0
 ACTIVITY_TOP_MM, ACTIVITY_BOTTOM_MM = 154.5, 194.5
@@ -50,7 +52,7 @@ def sheets(words: Words, readings: ReadingSet) -> list[Sheet]:
     """Return the sheets that a set becomes; none, when nothing of it can be drawn."""
     ends = [_start_min(readings, trace) + curves.seconds(trace) / 60 for trace in _drawn(readings)]
     count = math.ceil(max(ends, default=0.0) / MINUTES - 1e-9)
-    return [Sheet(words, readings, float(number * MINUTES)) for number in range(count)]
+    return [Sheet(words, readings, float(number * MINUTES)) for number in range(min(count, MOST_SHEETS))]
 
 
 def foot(readings: ReadingSet) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +18,14 @@ import uharfbuzz
 from msgspec import Struct
 
 FOLDER = Path("/usr/share/fonts")
-OWN = FOLDER / "truetype" / "dejavu" / "DejaVuSans.ttf"
-OWN_BOLD = OWN.with_name("DejaVuSans-Bold.ttf")
+DEJAVU = FOLDER / "truetype" / "dejavu"
+SPARE = Path(str(files("reportlab"))) / "fonts"
+"""What comes with the library that draws: a box without Debian's fonts still draws, of Latin letters only."""
+OWN, OWN_BOLD = (
+    (DEJAVU / "DejaVuSans.ttf", DEJAVU / "DejaVuSans-Bold.ttf")
+    if DEJAVU.is_dir()
+    else (SPARE / "Vera.ttf", SPARE / "VeraBd.ttf")
+)
 NOTO = FOLDER / "truetype" / "noto"
 CJK = FOLDER / "opentype" / "noto" / "NotoSansCJK-Regular.ttc"
 CJK_FACE = 2

@@ -178,8 +178,15 @@ def _wrapped(paper: Paper, texts: Sequence[str], most_mm: float) -> list[str]:
 
 
 def _broken(paper: Paper, word: str, most_mm: float) -> Iterator[str]:
-    while paper.length(word, _SMALL_MM) > most_mm:
-        at = max(1, next(n for n in range(len(word) + 1) if paper.length(word[: n + 1], _SMALL_MM) > most_mm))
-        yield word[:at]
-        word = word[at:]
-    yield word
+    """Break a word that is longer than a line; its letters are measured one by one."""
+    if len(word) * _SMALL_MM < most_mm or paper.length(word, _SMALL_MM) <= most_mm:
+        yield word
+        return
+    piece, reach = "", 0.0
+    for letter in word:
+        length = paper.length(letter, _SMALL_MM)
+        if piece and reach + length > most_mm:
+            yield piece
+            piece, reach = "", 0.0
+        piece, reach = piece + letter, reach + length
+    yield piece

@@ -18,6 +18,8 @@ from gateway.objects import drawn, ecg_sheet, fetal_sheet, head, paper
 from gateway.objects.paper import Paper
 from gateway.objects.words import Words
 
+MOST_SHEETS = 100
+
 
 def draw(words: Words, readings: ReadingSet) -> bytes:
     """Return the PDF of a set of curves of one kind. Raises ObjectInvalid when there is nothing to draw."""
@@ -34,6 +36,9 @@ def draw(words: Words, readings: ReadingSet) -> bytes:
             raise ObjectInvalid(problem="there are no curves of which a page is drawn")
     if not sheets:
         raise ObjectInvalid(problem="no curve can be drawn to scale")
+    if len(sheets) > MOST_SHEETS:
+        sheets = sheets[:MOST_SHEETS]
+        foot = (*foot[:-1], f"{foot[-1]} Only the first {MOST_SHEETS} sheets are drawn.")
     pdf = Paper(drawn.TITLES[kind], head.WIDTH_MM, head.HEIGHT_MM)
     above = head.of(words, readings)
     lines = head.left_over(pdf, above)
@@ -44,7 +49,7 @@ def draw(words: Words, readings: ReadingSet) -> bytes:
             pdf.next_page()
         sheet(pdf)
         head.draw(pdf, above, number, len(sheets), foot, is_first=number == 1)
-    return pdf.finish(msgspec.msgpack.encode(readings), words.captured_at)
+    return pdf.finish(_kept(readings), words.captured_at)
 
 
 def readings_of(pdf: bytes) -> ReadingSet:
@@ -53,3 +58,23 @@ def readings_of(pdf: bytes) -> ReadingSet:
         return msgspec.msgpack.decode(paper.source_of(pdf), type=ReadingSet)
     except msgspec.MsgspecError as error:
         raise ObjectInvalid(problem="what the page was drawn from is damaged") from error
+
+
+def _kept(readings: ReadingSet) -> bytes:
+    """The readings as the file keeps them; half a letter (a lone surrogate), which no file can hold, is U+FFFD."""
+    try:
+        return msgspec.msgpack.encode(readings)
+    except UnicodeEncodeError:
+        return msgspec.msgpack.encode(_whole(msgspec.to_builtins(readings, builtin_types=(bytes,))))
+
+
+def _whole(found: object) -> object:
+    match found:
+        case str():
+            return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {key: _whole(value) for key, value in found.items()}
+        case list() | tuple():
+            return [_whole(value) for value in found]
+        case _:
+            return found

@@ -32,6 +32,10 @@ Colour = tuple[float, float, float]
 BLACK: Colour = (0, 0, 0)
 GREY: Colour = (0.42, 0.42, 0.42)
 _TOLERANCE_MM = 0.01
+_LONGEST = 300
+"""Letters of a line; no sheet is wide enough for more."""
+_FAR_MM = 2000.0
+"""What is farther off the page than this is drawn there: a PDF has no room for any number."""
 Points = Sequence[tuple[float, float]]
 _NAME, _BOLD = "gateway", "gateway-bold"
 _PIECE = re.compile(rb"<<[^<>]*/GatewaySource[^<>]*>>\s*stream\r?\n")
@@ -91,6 +95,7 @@ class Paper:
         A sample that stands alone between gaps is a dot.
         """
         left, top, right, bottom = within
+        y = np.clip(y, -_FAR_MM, _FAR_MM)
         self._canvas.saveState()
         clip = self._canvas.beginPath()
         x0, y0 = self._at(left, bottom)
@@ -136,6 +141,7 @@ class Paper:
 
         `size_mm` is the height of the letters' em.
         """
+        text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
         length = self.length(text, size_mm, is_bold=is_bold)
         if most_mm and length > most_mm:
             size_mm = max(size_mm * most_mm / length, 0.7 * size_mm)

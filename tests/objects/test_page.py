@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -353,3 +354,71 @@ def test_a_value_that_was_lost_is_a_gap_and_no_other_value():
 def test_a_patient_without_anything_known_has_a_page_too(text):
     nobody = Patient(patient_id="", name="")
     page.draw(samples.words(exam_changes={"patient": nobody, "scheduled": None}), hearts.STRIP)
+
+
+figures = st.sampled_from(["1", "0.5", "2.5e-7", "1e200", "-1", "x"])
+
+
+def any_of(*traces):
+    return st.builds(
+        replace,
+        st.sampled_from(traces),
+        channel=st.sampled_from(
+            [*codes.LEADS, codes.EVENT_MARK, codes.FETAL_MOVEMENT, Code("x", "99X", "\ud800 Ä" * 30)]
+        ),
+        unit=st.sampled_from([codes.MICROVOLT, codes.MILLIVOLT, codes.NO_UNITS, hearts.BPM]),
+        hz=st.sampled_from([1, 4.0, 500.0, 1e9]),
+        step=figures,
+        zero=figures,
+        samples=st.binary(max_size=40).map(lambda half: half + half),
+        received_ns=st.sampled_from([0, 1, 10**12]),
+        doubts=st.lists(st.text(max_size=200), max_size=2).map(tuple),
+    )
+
+
+curve_sets = st.one_of(
+    st.lists(any_of(hearts.lead(1, 0.5)), max_size=4), st.lists(any_of(*hearts.fetal(0.2)), max_size=4)
+)
+remarks = st.builds(
+    Observation,
+    concept=st.builds(Code, st.just("x"), st.just("99X"), st.text(max_size=200)),
+    value=st.text(max_size=400),
+    unit=st.sampled_from([None, hearts.BPM]),
+    received_ns=st.integers(0, 10**15),
+)
+
+
+@given(curve_sets, st.lists(remarks, max_size=4), st.integers(0, 10**15), st.text(max_size=80))
+def test_any_readings_are_drawn_or_refused_by_name(traces, observations, received_ns, name):
+    readings = ReadingSet(traces=tuple(traces), observations=tuple(observations), received_ns=received_ns)
+    said = samples.words(exam_changes={"patient": Patient(patient_id=name, name=name), "scheduled": None})
+    try:
+        pdf = page.draw(said, readings)
+    except ObjectInvalid:
+        return
+    kept = page.readings_of(pdf)
+    assert [trace.samples for trace in kept.traces] == [trace.samples for trace in traces]
+    assert [one.value for one in kept.observations] == [one.value for one in observations]
+
+
+def test_what_would_never_end_is_a_hundred_sheets_and_says_so(text):
+    said = text(page.draw(samples.words(), ReadingSet(traces=(replace(hearts.lead(1), hz=1e-6),), received_ns=1)))
+    assert "100 of 100" in said
+    assert "Only the first 100 sheets are drawn." in said
+
+
+def test_a_service_that_draws_nothing_does_not_load_what_draws():
+    code = "import sys, gateway.service.serial, gateway.objects.statement; print({'reportlab', 'uharfbuzz'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_a_box_without_fonts_draws_latin_letters_and_boxes(monkeypatch, text):
+    """A page is less than a reading: what the archive must have is not lost for want of a font."""
+    code = (
+        "import pathlib; there = pathlib.Path.is_dir\n"
+        "pathlib.Path.is_dir = lambda path: 'dejavu' not in str(path) and there(path)\n"
+        "from gateway.objects import page; from tests.objects import hearts, samples; import sys\n"
+        "sys.stdout.buffer.write(page.draw(samples.words(), hearts.ELECTROCARDIOGRAM))"
+    )
+    pdf = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+    assert "Müller, Ana" in text(pdf)
