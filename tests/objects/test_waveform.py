@@ -13,7 +13,7 @@ from pydicom.waveforms import multiplex_array
 from gateway import codes
 from gateway.errors import ClockUntrusted, ObjectInvalid
 from gateway.model import NO_SAMPLE, Code, ReadingSet, TraceKind
-from gateway.objects import curves, iods, revise, stated, verify, waveform
+from gateway.objects import curves, encode, iods, revise, stated, transcode, verify, waveform
 from gateway.profile import READINGS
 from tests.objects import hearts, samples
 
@@ -240,3 +240,20 @@ def test_any_traces_become_objects_that_can_be_written_or_are_said_to_be_in_none
     for kind, one in objects:
         stated.write(io.BytesIO(), samples.words(object=kind), one)
     assert all(kind in (*waveform.KINDS, READINGS) for kind, _ in objects)
+
+
+@pytest.mark.parametrize("target", [encode.IMPLICIT_LITTLE, encode.EXPLICIT_BIG, encode.DEFLATED])
+@pytest.mark.parametrize("name", ["twelve-lead-ecg", "hemodynamic"])
+def test_every_form_of_an_object_holds_the_same_samples(read, saved, name, target):
+    plain = saved(samples.drawn(samples.WAVEFORMS[name])[0])
+    there, back = io.BytesIO(), io.BytesIO()
+    transcode.write(plain, there, target, samples.decode, samples.encode)
+    packed = saved(there.getvalue())
+    assert verify.check(packed) == []
+    assert verify.same(plain, packed, samples.decode)
+    for (_, one, _), (_, other, _) in zip(
+        channels(read(plain.read_bytes())), channels(read(there.getvalue())), strict=True
+    ):  # pydicom leaves the words of a big endian object as they lie
+        assert np.array_equal(one, other.byteswap() if target == encode.EXPLICIT_BIG else other)
+    transcode.write(packed, back, encode.EXPLICIT_LITTLE, samples.decode, samples.encode)
+    assert back.getvalue() == plain.read_bytes()
