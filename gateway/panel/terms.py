@@ -102,6 +102,21 @@ _DOUBTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         lazy_gettext("the instrument listed %(count)s measurements, this is the first"),
     ),
     (re.compile(r"it is older than a minute"), lazy_gettext("it is older than a minute")),
+    (re.compile(r"the monitor calls it questionable"), lazy_gettext("the monitor calls it questionable")),
+    (re.compile(r"it was being calibrated"), lazy_gettext("it was being calibrated")),
+    (
+        re.compile(r"it is a test signal of the monitor, of no patient"),
+        lazy_gettext("it is a test signal of the monitor, of no patient"),
+    ),
+    (
+        re.compile(r"the monitor is in its demonstration mode: it is of no patient"),
+        lazy_gettext("the monitor is in its demonstration mode: it is of no patient"),
+    ),
+    (
+        re.compile(r"the monitor marked it in a way that this software does not know"),
+        lazy_gettext("the monitor marked it in a way that this software does not know"),
+    ),
+    (re.compile(r"it is an early estimate"), lazy_gettext("it is an early estimate")),
     (re.compile(r"the monitor calls it (?P<name>.+)"), lazy_gettext("the monitor calls it %(name)s")),
     (
         re.compile(r"the monitor says that an electrode is off"),
