@@ -13,7 +13,7 @@ from typing import Final
 
 from gateway import codes
 from gateway.model import Code, MeasurementKind
-from gateway.panel.language import lazy_gettext
+from gateway.panel.language import current, lazy_gettext
 from gateway.panel.words import in_this_language
 
 _CONCEPTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
@@ -62,6 +62,65 @@ _LEADS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     }
 )
 """What is printed beside a lead everywhere: no words of a language."""
+_MEANINGS: Final[tuple[str, ...]] = (
+    # What monitors, ventilators and electrocardiographs measure, as their dialects write it: whole, or a part between commas.
+    lazy_gettext("Heart rate"),
+    lazy_gettext("Pulse rate"),
+    lazy_gettext("Respiration rate"),
+    lazy_gettext("Arterial pressure"),
+    lazy_gettext("Arterial blood pressure"),
+    lazy_gettext("Blood pressure"),
+    lazy_gettext("Non-invasive blood pressure"),
+    lazy_gettext("Noninvasive blood pressure"),
+    lazy_gettext("Invasive pressure"),
+    lazy_gettext("Central venous pressure"),
+    lazy_gettext("Pulmonary artery pressure"),
+    lazy_gettext("Intracranial pressure"),
+    lazy_gettext("systolic"),
+    lazy_gettext("diastolic"),
+    lazy_gettext("mean"),
+    lazy_gettext("by cuff"),
+    lazy_gettext("by pulse oximetry"),
+    lazy_gettext("Oxygen saturation"),
+    lazy_gettext("Oxygen saturation by pulse oximetry"),
+    lazy_gettext("Venous oxygen saturation"),
+    lazy_gettext("Temperature"),
+    lazy_gettext("Core temperature"),
+    lazy_gettext("Skin temperature"),
+    lazy_gettext("Airway temperature"),
+    lazy_gettext("End-tidal carbon dioxide"),
+    lazy_gettext("Inspired minimum carbon dioxide"),
+    lazy_gettext("Tidal volume"),
+    lazy_gettext("Minute volume"),
+    lazy_gettext("Expiratory minute volume"),
+    lazy_gettext("Airway pressure"),
+    lazy_gettext("Peak airway pressure"),
+    lazy_gettext("Mean airway pressure"),
+    lazy_gettext("Plateau pressure"),
+    lazy_gettext("Peak inspiratory pressure"),
+    lazy_gettext("Positive end-expiratory pressure"),
+    lazy_gettext("Airway resistance"),
+    lazy_gettext("RR interval global"),
+    lazy_gettext("PR interval global"),
+    lazy_gettext("QRS duration global"),
+    lazy_gettext("QT interval global"),
+    lazy_gettext("QTc interval global"),
+    lazy_gettext("P Axis"),
+    lazy_gettext("QRS axis"),
+    lazy_gettext("T axis"),
+    lazy_gettext("DateTime Started"),
+    lazy_gettext("Clinical Interpretation"),
+    lazy_gettext("Corneal-compensated intraocular pressure"),
+    lazy_gettext("Hysteresis of the cornea"),
+    lazy_gettext("Arterial Pulse Waveform"),
+    lazy_gettext("Respiration Waveform"),
+    lazy_gettext("Airflow"),
+    lazy_gettext("Respiratory Pressure"),
+    lazy_gettext("CO2 Respiration"),
+    lazy_gettext("Comment"),
+)
+_LABELLED: Final = re.compile(r"(?P<what>.+?)(?: \((?P<label>[^()]*)\))?")
+"""A meaning, and what the instrument itself calls it."""
 _UNITS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "[diop]": "D",
@@ -72,6 +131,10 @@ _UNITS: Final[Mapping[str, str]] = MappingProxyType(
         "1": "",
         "uV": "µV",
         "Cel": "°C",
+        "Gy.m2": "Gy·m²",
+        "cGy.cm2": "cGy·cm²",
+        "mGy.cm2": "mGy·cm²",
+        "mL/cm[H2O]": "mL/cmH₂O",
         "{beats}/min": "/min",
         "{breaths}/min": "/min",
     }
@@ -92,7 +155,6 @@ _SIDES: Final[Mapping[str, str]] = MappingProxyType(
 _DOUBTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"it is below (?P<limit>.+)"), lazy_gettext("it is below %(limit)s")),
     (re.compile(r"it is above (?P<limit>.+)"), lazy_gettext("it is above %(limit)s")),
-    (re.compile(r"it is not a number"), lazy_gettext("it is not a number")),
     (
         re.compile(r"the instrument stated the unit '(?P<unit>.*)', which its profile does not know"),
         lazy_gettext("the instrument stated the unit “%(unit)s”, which its profile does not know"),
@@ -101,43 +163,61 @@ _DOUBTS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         re.compile(r"the instrument listed (?P<count>\d+) measurements, this is the first"),
         lazy_gettext("the instrument listed %(count)s measurements, this is the first"),
     ),
-    (re.compile(r"it is older than a minute"), lazy_gettext("it is older than a minute")),
-    (re.compile(r"the monitor calls it questionable"), lazy_gettext("the monitor calls it questionable")),
-    (re.compile(r"it was being calibrated"), lazy_gettext("it was being calibrated")),
-    (
-        re.compile(r"it is a test signal of the monitor, of no patient"),
-        lazy_gettext("it is a test signal of the monitor, of no patient"),
-    ),
-    (
-        re.compile(r"the monitor is in its demonstration mode: it is of no patient"),
-        lazy_gettext("the monitor is in its demonstration mode: it is of no patient"),
-    ),
-    (
-        re.compile(r"the monitor marked it in a way that this software does not know"),
-        lazy_gettext("the monitor marked it in a way that this software does not know"),
-    ),
-    (re.compile(r"it is an early estimate"), lazy_gettext("it is an early estimate")),
     (re.compile(r"the monitor calls it (?P<name>.+)"), lazy_gettext("the monitor calls it %(name)s")),
     (
-        re.compile(r"the monitor says that an electrode is off"),
-        lazy_gettext("the monitor says that an electrode is off"),
+        re.compile(r"the monitor measured it (?P<minutes>\d+) minutes earlier"),
+        lazy_gettext("the monitor measured it %(minutes)s minutes earlier"),
     ),
     (
-        re.compile(r"whether it is a twin's or the mother's, the monitor's modes say"),
-        lazy_gettext("whether it is a twin's or the mother's, the monitor's modes say"),
+        re.compile(r"it came as number (?P<number>\d+) of several in one go: look whose it is"),
+        lazy_gettext("it came as number %(number)s of several in one go: look whose it is"),
     ),
     (
-        re.compile(r"mmHg with a catheter, else a number without a unit"),
-        lazy_gettext("mmHg with a catheter, else a number without a unit"),
+        re.compile(r"recorded at (?P<time>.+) by its own clock: is that the time of this exam\?"),
+        lazy_gettext("recorded at %(time)s by its own clock: is that the time of this exam?"),
+    ),
+    (
+        re.compile(r"the record calls it lead (?P<number>\d+), which is not known"),
+        lazy_gettext("the record calls it lead %(number)s, which is not known"),
+    ),
+    (
+        re.compile(r"the record has this lead more than once: this is the lead in place (?P<number>\d+)"),
+        lazy_gettext("the record has this lead more than once: this is the lead in place %(number)s"),
     ),
 )
-"""What dialects say of values, and how it is said here."""
+"""What dialects say of values with a fact in it, and how it is said here."""
+_PLAIN_DOUBTS: Final[tuple[str, ...]] = (
+    lazy_gettext("it is not a number"),
+    lazy_gettext("it is older than a minute"),
+    lazy_gettext("the monitor calls it questionable"),
+    lazy_gettext("it was being calibrated"),
+    lazy_gettext("it is a test signal of the monitor, of no patient"),
+    lazy_gettext("the monitor is in its demonstration mode: it is of no patient"),
+    lazy_gettext("the monitor marked it in a way that this software does not know"),
+    lazy_gettext("it is an early estimate"),
+    lazy_gettext("the monitor says that an electrode is off"),
+    lazy_gettext("whether it is a twin's or the mother's, the monitor's modes say"),
+    lazy_gettext("mmHg with a catheter, else a number without a unit"),
+    lazy_gettext("the monitor did not say what it calls it: it may be a setting"),
+    lazy_gettext("no physician has confirmed it"),
+)
+"""And what they say without one."""
 
 
 def concept(code: Code) -> str:
     """Return what a value or a channel is."""
     key = (code.scheme, code.value)
-    return _LEADS.get(key) or str(_CONCEPTS.get(key, code.meaning))
+    return _LEADS.get(key) or str(_CONCEPTS.get(key) or _meant(code.meaning))
+
+
+def _meant(meaning: str) -> str:
+    """Say a meaning part by part: "Arterial pressure, systolic (P1)"."""
+    found = _LABELLED.fullmatch(meaning)
+    if found is None or in_this_language(meaning) != meaning:
+        return in_this_language(meaning)
+    comma = "，" if current() == "zh" else ", "
+    what = comma.join(in_this_language(part) for part in found["what"].split(", "))
+    return f"{what} ({found['label']})" if found["label"] else what
 
 
 def unit(code: Code | None) -> str:
@@ -157,7 +237,10 @@ def side(laterality: str) -> str:
 
 def doubt(text: str) -> str:
     """Say why a value may be wrong, in the language of the page."""
+    plain = in_this_language(text)
+    if plain != text:
+        return plain
     for pattern, sentence in _DOUBTS:
         if found := pattern.fullmatch(text):
             return str(sentence) % found.groupdict()
-    return in_this_language(text)
+    return text

@@ -11,8 +11,8 @@ from gateway import exam
 from gateway.codes import LEADS, MICROVOLT
 from gateway.config import SerialPort
 from gateway.errors import DeviceBusy, DeviceGone
-from gateway.model import NO_SAMPLE, LiveTrace
-from gateway.panel import measured
+from gateway.model import NO_SAMPLE, Code, LiveTrace
+from gateway.panel import measured, terms
 from gateway.spool import live
 from tests.panel.conftest import Browser
 from tests.panel.world import ENGINEER, EYES, HEART, World, eyes, live_traces, pressure
@@ -104,6 +104,36 @@ def test_an_exam_without_video_shows_its_instrument_and_no_keys_of_a_camera(tmp_
     assert "Sphere −1.25 D" in _says(pulse["pulse"])
     assert "Open" in pulse["tags"]
     world.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "meaning", "said"),
+    [
+        ("en", "Arterial pressure, systolic (P1)", "Arterial pressure, systolic (P1)"),
+        ("fr", "Arterial pressure, systolic (P1)", "Pression artérielle, systolique (P1)"),
+        ("zh", "Arterial pressure, systolic (P1)", "动脉压，收缩压 (P1)"),
+        ("fr", "Heart rate", "Fréquence cardiaque"),
+        ("fr", "Glucose [Mass/volume] in Serum or Plasma", "Glucose [Mass/volume] in Serum or Plasma"),
+        ("fr", "", ""),
+    ],
+)
+def test_a_meaning_is_said_part_by_part_and_never_lost(world, language, meaning, said):
+    with world.app.test_request_context(headers={"Cookie": f"language={language}"}):
+        assert terms.concept(Code("1", "99X", meaning)) == said
+
+
+@pytest.mark.parametrize(
+    ("doubt", "said"),
+    [
+        ("it is above 180", "au-dessus de 180"),
+        ("the monitor calls it questionable", "le moniteur la dit douteuse"),
+        ("the monitor calls it P7", "le moniteur l'appelle P7"),
+        ("something that has no translation", "something that has no translation"),
+    ],
+)
+def test_a_doubt_is_said_in_french(world, doubt, said):
+    with world.app.test_request_context(headers={"Cookie": "language=fr"}):
+        assert terms.doubt(doubt) == said
 
 
 # ---- curves ----
