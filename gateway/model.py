@@ -421,6 +421,8 @@ class ReadingSet(Struct, frozen=True, kw_only=True):
     """What the instrument calls itself."""
     unread: int = 0
     """Parts that its dialect does not read: the journal has them."""
+    paper_cm_min: int = 1
+    """How fast the paper of a fetal strip runs, in centimetres a minute: 1, 2 or 3. Its page is drawn so."""
 
 
 class InboxState(StrEnum):

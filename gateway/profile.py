@@ -241,6 +241,9 @@ class InstrumentProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     collect_s: Annotated[int, msgspec.Meta(ge=0, le=600)] = 0
     """Of an instrument that streams: so many seconds become one set, with the last value of each kind and the curves of the whole time. 0: it
     prints, and says itself where a set ends."""
+    paper_cm_min: Literal[1, 2, 3] = 1
+    """Of corometrics: how fast the paper would run, in centimetres a minute, as this department reads strips; the page is drawn so. 1 and 2 with
+    20 beats a minute to the centimetre, 3 with 30."""
     curves: tuple[str, ...] = ()
     """Of dri: the curves that are asked for, of ECG1 to ECG3 (300 samples in a second), INVP1 to INVP6, PLETH (100), CO2, AWP, FLOW and RESP
     (25): eight at most, and 600 samples in a second together, which is what 19200 baud carry. Of intellivue: three of ECG, I, II, III, aVR, aVL,

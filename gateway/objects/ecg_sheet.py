@@ -34,8 +34,8 @@ MOST_STRIPS = 1000
 _SLACK_S = 0.1
 """So much more than ten seconds is no further strip, and so much less is ten seconds."""
 _PITCH_MM = 25.0
-_LABEL_MM = 12.0
-"""Of the name of a lead, above its base line."""
+_LABEL_MM, _HIGH_LABEL_MM = 12.0, 16.5
+"""Of the name of a lead, above its base line: in six rows, in four."""
 _PEN_MM = 0.28
 _FINE: Colour = (0.98, 0.85, 0.83)
 _BROAD: Colour = (0.93, 0.62, 0.58)
@@ -49,6 +49,8 @@ class Piece(Struct, frozen=True):
     to_s: float
     x_mm: float
     base_mm: float
+    label_mm: float
+    """Of its name, above the base line."""
     label: str
 
 
@@ -87,17 +89,19 @@ def draw(paper: Paper, sheet: Sheet) -> None:
     for piece in sheet:
         if piece.x_mm > _CURVES_MM:
             paper.line([(piece.x_mm, piece.base_mm - 3), (piece.x_mm, piece.base_mm + 3)], 0.2, GREY)
-        paper.text(piece.x_mm + 1.2, piece.base_mm - _LABEL_MM, piece.label, 3.6, is_bold=True)
+        paper.text(piece.x_mm + 1.2, piece.base_mm - piece.label_mm, piece.label, 3.6, is_bold=True)
 
 
 def _three_by_four(twelve: dict[int, Trace]) -> Sheet:
     each_s = STRIP_S / len(_COLUMNS)
     pieces = [
-        _piece(twelve[at], column * each_s, (column + 1) * each_s, column * each_s, TOP_MM + _BASE_MM[row])
+        _piece(
+            twelve[at], column * each_s, (column + 1) * each_s, column * each_s, TOP_MM + _BASE_MM[row], _HIGH_LABEL_MM
+        )
         for column, leads in enumerate(_COLUMNS)
         for row, at in enumerate(leads)
     ]
-    return (*pieces, _piece(twelve[_RHYTHM], 0, STRIP_S, 0, TOP_MM + _BASE_MM[3]))
+    return (*pieces, _piece(twelve[_RHYTHM], 0, STRIP_S, 0, TOP_MM + _BASE_MM[3], _HIGH_LABEL_MM))
 
 
 def _rows(traces: Sequence[Trace], from_s: float) -> list[Sheet]:
@@ -110,17 +114,17 @@ def _rows(traces: Sequence[Trace], from_s: float) -> list[Sheet]:
     most = ROWS // len(traces) * len(traces) if 0 < len(traces) <= ROWS else ROWS
     return [
         tuple(
-            _piece(trace, at_s, at_s + STRIP_S, 0, TOP_MM + 15 + _PITCH_MM * row)
+            _piece(trace, at_s, at_s + STRIP_S, 0, TOP_MM + 15 + _PITCH_MM * row, _LABEL_MM)
             for row, (trace, at_s) in enumerate(wanted[first : first + most])
         )
         for first in range(0, len(wanted), most)
     ]
 
 
-def _piece(trace: Trace, from_s: float, to_s: float, at_s: float, base_mm: float) -> Piece:
+def _piece(trace: Trace, from_s: float, to_s: float, at_s: float, base_mm: float, label_mm: float) -> Piece:
     name = curves.label(trace.channel)
     label = f"{name}   {from_s:g} s" if at_s == 0 and from_s > 0 else name
-    return Piece(trace, from_s, to_s, _CURVES_MM + at_s * MM_PER_S, base_mm, label)
+    return Piece(trace, from_s, to_s, _CURVES_MM + at_s * MM_PER_S, base_mm, label_mm, label)
 
 
 def _grid(paper: Paper) -> None:

@@ -21,15 +21,17 @@ from gateway.objects.words import Words
 WIDTH_MM, HEIGHT_MM = 297.0, 210.0
 LEFT_MM, RIGHT_MM = 16.0, 281.0
 FOOT_MM = 200.5
-_LINE_MM = 4.2
+_LINE_MM = 4.1
 _SMALL_MM = 3.1
 _FIRST_MM = 13.0
-_ROWS = 7
-_VALUES_MM = (112.0, 166.0)
-_VALUE_MM = 52.0
-_TEXTS_MM = 221.0
+_ROWS = 8
+_VALUES_MM = (102.0, 152.0)
+_VALUE_MM = 48.5
+_TEXTS_MM = 203.0
 _UNITS = {"{beats}/min": " /min", "deg": "°", "ms": " ms", "mm[Hg]": " mmHg"}
 """Short, where what a unit means is long."""
+_SPEAK_FOR_THEMSELVES = frozenset({"121106", "122147"})
+"""DCM: Comment, Clinical Interpretation."""
 _SEXES = {"F": "female", "M": "male", "O": "other"}
 
 
@@ -66,6 +68,8 @@ def draw(paper: Paper, head: Head, sheet: int, sheets: int, foot: Sequence[str],
         paper.text(LEFT_MM, _FIRST_MM + 5.4 + _LINE_MM * row, line, _SMALL_MM, most_mm=room)
     if is_first:
         values, texts = _placed(paper, head)
+        if left_over(paper, head):
+            texts[_ROWS - 1 :] = [MORE]
         for at, value in enumerate(values):
             x, y = _VALUES_MM[at // _ROWS], _FIRST_MM - 1 + _LINE_MM * (at % _ROWS)
             paper.text(x, y, value, _SMALL_MM, most_mm=_VALUE_MM)
@@ -94,6 +98,7 @@ def draw_left_over(paper: Paper, lines: Sequence[str]) -> None:
 
 
 LINES_OF_A_SHEET = 32
+MORE = "More of it on the last sheet."
 
 
 def shown_name(name: str) -> str:
@@ -115,7 +120,7 @@ def _lines(words: Words, model_name: str) -> Iterator[str]:
     about = (f"ID {who.patient_id}", f"born {born}" if born else "", _SEXES.get(who.sex, ""))
     yield "     ".join(filter(None, about))
     at = words_.local(words, words.captured_at)
-    yield f"{at:%Y-%m-%d  %H:%M:%S}  (UTC{at:%z})"
+    yield f"Received {at:%Y-%m-%d  %H:%M:%S}  (UTC{at:%z})"
     institution = equipment.institution_name or words.station.institution_name
     yield ", ".join(filter(None, (institution, equipment.department_name or words.station.department_name)))
     made = " ".join(filter(None, (equipment.manufacturer, model_name or equipment.model_name)))
@@ -130,15 +135,15 @@ def _value(one: Observation) -> str:
 
 
 def _texts(words: Words, readings: ReadingSet, stated: Sequence[Observation]) -> Iterator[str]:
-    """What must be known of the clock, what is no number, and every doubt."""
+    """What must be known of the clock, what is no number, and every doubt, once."""
     yield from modules.comments(words)
     for one in stated:
         if one.unit is None:
-            yield f"{_clock(words, readings, one.received_ns)}{_plain(one.value)}"
-    for one in stated:
-        yield from (f"(?) {one.concept.meaning}: {doubt}" for doubt in one.doubts)
-    found = ((trace.channel.meaning, doubt) for trace in readings.traces for doubt in trace.doubts)
-    yield from (f"(?) {channel}: {doubt}" for channel, doubt in dict.fromkeys(found))
+            what = "" if one.concept.value in _SPEAK_FOR_THEMSELVES else f"{one.concept.meaning}: "
+            yield f"{_clock(words, readings, one.received_ns)}{what}{_plain(one.value)}"
+    of_values = [(one.concept.meaning, doubt) for one in stated for doubt in one.doubts]
+    of_curves = [(trace.channel.meaning, doubt) for trace in readings.traces for doubt in trace.doubts]
+    yield from (f"(?) {what}: {_plain(doubt)}" for what, doubt in dict.fromkeys((*of_values, *of_curves)))
     if readings.unread:
         yield f"{readings.unread} parts of what the instrument sent are not read."
 

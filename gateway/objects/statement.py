@@ -119,7 +119,7 @@ def _rules() -> Iterator[str]:
     yield "  correction factor is 1. Leads I, II and V1 to V6 together make a 12-lead ECG, up to 16,384 samples of each; any other"
     yield "  electrocardiogram is a General ECG. What has too many channels becomes several objects; curves that begin at different"
     yield "  times do, too. A curve that no class takes (an electrocardiogram of fewer than 200 samples in a second) is named in the report."
-    yield "- Pages: an electrocardiogram at 25 mm/s and 10 mm/mV, a cardiotocogram at 1 cm/min, as Encapsulated PDF, A4, fonts embedded."
+    yield "- Pages: an electrocardiogram at 25 mm/s and 10 mm/mV, a cardiotocogram at 1, 2 or 3 cm/min, as Encapsulated PDF, A4."
     yield "  The patient's name is drawn (BurnedInAnnotation YES): a new identity makes a new drawing of the same readings, which the"
     yield "  PDF keeps. No waveform class takes a cardiotocogram: its page and the report are what there is of it."
     yield "- Not created, as a video output does not tell what they require: Ophthalmic Photography, X-Ray Radiofluoroscopic and"

@@ -43,6 +43,7 @@ def keep(
     capture = exams.begin_capture(
         box.spool, box.clock, step.exam_id, CaptureKind.READING, port, captured_ns=readings.received_ns
     )
+    readings = structs.replace(readings, paper_cm_min=profile.paper_cm_min)
     model_name = readings.model_name or profile.equipment.model_name
     segments = [
         (

@@ -148,6 +148,7 @@ def test_what_has_no_room_at_the_top_is_on_a_sheet_of_its_own(text):
         assert f"Something of lead {at} with" in said
     assert "3 of 3" in said
     assert said.count("Müller, Ana") == 3
+    assert said.count(head.MORE) == 1
 
 
 def test_a_doubt_of_the_clock_is_on_the_page(text):
@@ -180,7 +181,9 @@ def test_a_fetal_strip_is_a_centimetre_a_minute_and_its_pen_lifts_are_gaps(image
         received_ns=5_000_000_000,
     )
     pixels = image(page.draw(samples.words(), readings))
-    y, x0 = fetal_sheet.RATE_BOTTOM_MM - (140 - 30) / 2, fetal_sheet.LEFT_MM
+    form, x0 = fetal_sheet.FORMS[1], fetal_sheet.LEFT_MM
+    y = form.rate_y(140)
+    assert y == fetal_sheet.TOP_MM + 50
     assert [black(pixels, x0 + minute * 10, y) for minute in (0.5, 4.9, 5.5, 6.1, 19.9)] == [
         True,
         True,
@@ -189,8 +192,21 @@ def test_a_fetal_strip_is_a_centimetre_a_minute_and_its_pen_lifts_are_gaps(image
         True,
     ]
     assert not black(pixels, x0 + 201, y)
-    assert black(pixels, x0 + 100, fetal_sheet.ACTIVITY_BOTTOM_MM - 10)
-    assert black(pixels, x0 + 100, fetal_sheet.RATE_BOTTOM_MM + 1.5)
+    assert black(pixels, x0 + 100, form.activity_y(25))
+    assert black(pixels, x0 + 100, form.rate_mm + 1.5)
+
+
+@pytest.mark.parametrize(("speed", "sheets", "last"), [(1, 1, "12:50:15"), (2, 2, "12:50:15"), (3, 3, "12:50:15")])
+def test_a_strip_is_drawn_at_the_speed_of_its_department(image, text, speed, sheets, last):
+    still = replace(hearts.fetal()[0], samples=np.full(4800, 140 * 4, "<i2").tobytes())
+    pdf = page.draw(samples.words(), replace(hearts.STRIP, traces=(still,), paper_cm_min=speed))
+    said = text(pdf)
+    assert f"{speed} cm/min" in said
+    assert f"{sheets} of {sheets}" in said
+    assert last in said
+    form, pixels = fetal_sheet.FORMS[speed], image(pdf, sheets)
+    end = fetal_sheet.LEFT_MM + (20 - form.minutes * (sheets - 1)) * 10 * speed
+    assert (black(pixels, end - 1, form.rate_y(140)), black(pixels, end + 1, form.rate_y(140))) == (True, False)
 
 
 def test_a_strip_of_an_hour_is_three_sheets(text):
