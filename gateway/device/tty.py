@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from gateway.profile import SerialSettings
 
-__all__ = ["DAMAGED", "LineErrors", "Tty"]
+__all__ = ["DAMAGED", "LineErrors", "Tty", "names"]
 
 WRITE_S: Final = 1.0
 """How long the instrument may keep us from sending, beyond the time that the characters take."""
@@ -43,6 +43,20 @@ _PAUSE_S: Final = 0.02
 _PSEUDO: Final = range(136, 144)
 """Major numbers of pseudo-terminals, by whatever name (Documentation/admin-guide/devices.txt)."""
 _COUNT: Final = struct.Struct("@i")
+
+
+DEVICES: Final = Path("/dev")
+"""Where devices are."""
+
+
+def names(devices: Path = DEVICES) -> tuple[str, ...]:
+    """Return the serial lines that are there, by names that stay: those of our udev rules, and the kernel's paths of any others.
+
+    firmware-config/usr/lib/udev/rules.d/70-gateway.rules; /dev/serial/by-path: systemd's 60-serial.rules.
+    """
+    found = {path.resolve(): path for path in sorted(devices.glob("serial/by-path/*"))}
+    found |= {path.resolve(): path for path in sorted(devices.glob("gateway/serial-*"))}
+    return tuple(sorted(map(str, found.values())))
 
 
 class Tty:

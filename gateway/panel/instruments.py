@@ -6,6 +6,8 @@ is to ask for curves; nothing else is asked of the service.
 
 from __future__ import annotations
 
+from typing import Final
+
 from flask import Blueprint, render_template
 from msgspec import Struct
 
@@ -13,11 +15,13 @@ from gateway import profile
 from gateway.config import SerialPort
 from gateway.errors import DeviceGone, GatewayError
 from gateway.model import InstrumentStatus
-from gateway.panel import looks, measured, words
+from gateway.panel import measured, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext
 from gateway.spool import live
 
+STALE_NS: Final = 10_000_000_000
+"""A serial service says how its port is each few seconds, and sooner while somebody looks."""
 views = Blueprint("instruments", __name__, url_prefix="/readings/instruments")
 
 
@@ -57,7 +61,7 @@ def port(name: str) -> Heard:
     live.want(run, name, live.INSTRUMENT)
     status = live.read_instrument(run, name)
     now_ns = clock.monotonic_ns()
-    if status is None or status.boot_id != clock.boot_id() or now_ns - status.updated_ns > looks.STALE_NS:
+    if status is None or status.boot_id != clock.boot_id() or now_ns - status.updated_ns > STALE_NS:
         return Heard(
             port=name,
             title=title,

@@ -29,6 +29,7 @@ from gateway.pixels import codecs, looks, unload, warm
 from gateway.service import closing, compose, encoding, freeze, log, notify, picture, triggers
 from gateway.service.bell import ring
 from gateway.service.closing import Station
+from gateway.service.lines import Lines
 from gateway.service.recording import Plan, Recording
 from gateway.service.whole import Whole
 from gateway.simulators import grabber as simulated
@@ -106,6 +107,7 @@ class Acquire:
         self._recordings: list[Recording] = []
         self._aside = ThreadPoolExecutor(1, "still")
         self._edges: SimpleQueue[SignalEdge] = SimpleQueue()
+        self._lines = Lines(station.box.site.run)
         self._cine: Recording | None = None
         self._exam: PerformedStep | None = None
         self._shows = Shown.PICTURE
@@ -145,6 +147,7 @@ class Acquire:
         if cine is not None and not self._is_running(cine.plan.step):
             cine.stop(self._box.clock.monotonic_ns())
         self._say()
+        self._lines.publish(self._box.clock.monotonic_ns())
 
     def end(self) -> None:
         """Close what is being recorded, so that nothing is left for the next start to rescue."""

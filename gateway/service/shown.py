@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.model import InstrumentStatus
+from gateway.service.lines import Lines
 from gateway.spool import live
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Shown:
         """Nothing has been heard."""
         self._run, self._port, self._profile, self._boot_id = run, port, profile, boot_id
         self._published_ns = -UNWANTED_NS
+        self._lines = Lines(run)
         self._framing_errors = self._parity_errors = self._overruns = 0
         self._received_bytes = self._heard_ns = 0
         self.sets = 0
@@ -51,6 +53,7 @@ class Shown:
         if since_ns < UNWANTED_NS and not is_wanted and not at_once:
             return
         self._published_ns = now_ns
+        self._lines.publish(now_ns)
         status = InstrumentStatus(
             port=self._port,
             instrument=self._profile.title,

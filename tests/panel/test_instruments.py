@@ -43,7 +43,7 @@ def test_curves_are_drawn_and_asked_for_by_looking(peopled, browser):
 
 def test_a_service_that_does_not_answer_shows_no_value_as_if_it_were_live(peopled, browser):
     peopled.hear(values=eyes(peopled.clock.monotonic_ns()))
-    peopled.clock.sleep(5)
+    peopled.clock.sleep(11)
     page = browser.get("/readings/instruments").text
     assert page.count("The program of this port does not answer.") == 2
     assert "−1.25" not in page
