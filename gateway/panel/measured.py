@@ -16,7 +16,20 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.codes import AXIS, CYLINDER, DIOPTRE, RADIUS_1, RADIUS_2, SPHERE
+from gateway.codes import (
+    AXIS,
+    CYLINDER,
+    DIOPTRE,
+    DISTANCE_PD,
+    MERIDIAN_1,
+    NEAR_PD,
+    POWER_1,
+    POWER_2,
+    RADIUS_1,
+    RADIUS_2,
+    SPHERE,
+    VERTEX_DISTANCE,
+)
 from gateway.model import NO_SAMPLE, Code, LiveTrace, MeasurementKind, Observation, ReadingSet, Trace, TraceKind
 from gateway.panel import terms
 from gateway.panel.language import gettext, ngettext
@@ -48,6 +61,8 @@ _HELD_BY: Final[Mapping[str, tuple[tuple[MeasurementKind | None, ...], tuple[Tra
 """What each kind of object is made of (`objects.stated`)."""
 _GROUPS: Final[Mapping[Code, tuple[Code, ...]]] = MappingProxyType({SPHERE: (CYLINDER, AXIS), RADIUS_1: (RADIUS_2,)})
 """What is read as one with what; the first of the others must be there."""
+_BESIDES: Final = frozenset({VERTEX_DISTANCE, DISTANCE_PD, NEAR_PD, POWER_1, POWER_2, MERIDIAN_1})
+"""What only goes with another value."""
 
 
 class Value(Struct, frozen=True, kw_only=True):
@@ -215,7 +230,14 @@ def _value(one: Observation, now_ns: int | None) -> Value:
 
 
 def _lines(observations: Sequence[Observation]) -> Iterator[Line]:
-    """Yield one line a value; what belongs together of one measurement together, as it stands in a prescription."""
+    """Yield one line a value; what belongs together of one measurement together, as it stands in a prescription.
+
+    What is read first comes first, and what only goes with it last.
+    """
+    yield from (line for _, line in sorted(_ranked(observations), key=lambda ranked: ranked[0]))
+
+
+def _ranked(observations: Sequence[Observation]) -> Iterator[tuple[int, Line]]:
     taken: set[int] = set()
     for number, one in enumerate(observations):
         if number in taken:
@@ -223,7 +245,9 @@ def _lines(observations: Sequence[Observation]) -> Iterator[Line]:
         found = _together(observations, number)
         taken |= set(found)
         group = [observations[each] for each in found]
-        yield Line(side=terms.side(one.laterality), text=_line(group), is_doubtful=any(each.doubts for each in group))
+        rank = 0 if len(group) > 1 else 2 if one.concept in _BESIDES else 1
+        is_doubtful = any(each.doubts for each in group)
+        yield rank, Line(side=terms.side(one.laterality), text=_line(group), is_doubtful=is_doubtful)
 
 
 def _line(group: Sequence[Observation]) -> str:

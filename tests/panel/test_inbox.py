@@ -4,13 +4,23 @@ import re
 
 import pytest
 
+from gateway import profile
 from gateway.model import CaptureKind, InboxState
+from gateway.panel import measured
+from gateway.simulators import nidek
+from gateway.source.serial import Instrument
 from tests.panel.world import ENGINEER, EYES, HEART, TECHNOLOGIST, steps
 
 
 @pytest.fixture
 def exam(peopled):
     return peopled.start(scheduled=steps()[0])
+
+
+def nidek_print():
+    """What an autorefractor says, as its service hears it."""
+    (said,) = Instrument(profile.instrument("nidek-ark")).receive_data(nidek.autorefractor(), 1)
+    return said
 
 
 def _says(page: str) -> str:
@@ -136,6 +146,18 @@ def test_a_reading_stands_among_the_pictures_with_its_values(peopled, browser, e
     assert "Axis left: it is above 180" in film
     page = _says(browser.get(f"/exam/{exam.exam_id}/captures/1").text)
     assert "Keratometry · Left Radius 1 7.82 mm Radius 2 7.70 mm" in page
+
+
+def test_what_is_read_first_stands_first(world):
+    said = nidek_print()
+    with world.app.test_request_context():
+        found = [f"{line.side} {line.text}" for line in measured.brief(said).lines]
+    assert found == [
+        "Right −5.25 −0.75 × 109°",
+        "Left −4.75 +0.00 × 0°",
+        "Right Radius 7.86 / 7.53 mm",
+        "Left Radius 7.95 / 7.71 mm",
+    ]
 
 
 def test_an_electrocardiogram_is_a_small_curve_and_opens_to_all_leads(peopled, browser, exam):

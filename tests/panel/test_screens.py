@@ -183,6 +183,24 @@ def test_without_javascript_the_language_changes(served, plain):
     expect(plain.get_by_role("heading", level=1)).to_have_text("登录")
 
 
+def test_without_javascript_and_with_a_keyboard_alone_a_reading_is_given_to_its_exam(served, plain):
+    exam = _exam_without_javascript(served, plain)
+    entry = served.world.stray()
+    plain.goto("/readings")
+    for name, leads_to in (
+        ("Give to … NIDEK autorefractor (ARK-530A), today, 15:00", "Whose reading is it?"),
+        ("Choose No patient yet", "Give it to this exam?"),
+    ):
+        _tab_to(plain, name)
+        plain.keyboard.press("Enter")
+        expect(plain.get_by_role("heading", level=1)).to_have_text(leads_to)
+    assert served.world.spool.inbox.count() == 1
+    _tab_to(plain, "Yes, it is of this patient")
+    plain.keyboard.press("Enter")
+    expect(plain.get_by_text("Given to No patient yet.")).to_be_visible()
+    assert served.world.spool.inbox.get(entry.entry_id).exam_id == exam.exam_id
+
+
 def _exam_without_javascript(served, plain):
     exam = served.world.start()
     plain.goto("/")
