@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import uharfbuzz
@@ -30,6 +31,10 @@ NOTO = FOLDER / "truetype" / "noto"
 CJK = FOLDER / "opentype" / "noto" / "NotoSansCJK-Regular.ttc"
 CJK_FACE = 2
 """Of its five: with the forms of letters that are used where most of those who use them live."""
+PACKAGES = MappingProxyType(
+    {"fonts-dejavu-core": DEJAVU, "fonts-noto-core": NOTO / "NotoSansArabic-Regular.ttf", "fonts-noto-cjk": CJK}
+)
+"""Of Debian, and what is there when they are installed."""
 BOX = "\N{WHITE VERTICAL RECTANGLE}"
 """What stands for a letter that no font has."""
 _SIMPLE = frozenset({"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN"})

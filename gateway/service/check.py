@@ -68,6 +68,7 @@ def everything(file: Path, clock: Clock | None = None) -> Iterator[Finding]:
     yield room(site)
     yield from devices(site)
     yield kernels(Path(site.paths.cache))
+    yield from letters(site)
     yield from callers(site)
     yield from peers(site)
 
@@ -182,6 +183,19 @@ def kernels(cache: Path) -> Finding:
         return Finding(subject="kernels", verdict="good", text=f"compiled, in {cache}")
     hint = "Run `gateway warm`; else the first start of acquire does it, before it says that it is ready."
     return Finding(subject="kernels", verdict="care", text=f"not compiled yet in {cache}", hint=hint)
+
+
+def letters(site: Site) -> Iterator[Finding]:
+    """Say which fonts are missing where an instrument's curves may be drawn: a letter that none has becomes a box."""
+    from gateway.objects import fonts
+
+    if site.serial and (missing := [name for name, path in fonts.PACKAGES.items() if not path.exists()]):
+        yield Finding(
+            subject="fonts",
+            verdict="care",
+            text=f"{', '.join(missing)} not installed",
+            hint="On drawn pages, letters that no font has are boxes; everything else is as it should be.",
+        )
 
 
 def callers(site: Site) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway import config, profile
+from gateway.config import SerialPort
+from gateway.objects import fonts
 from gateway.service import check, movie
 from gateway.simulators.pacs import SimulatedPACS
 from gateway.spool import library
@@ -188,3 +190,12 @@ def test_each_peer_is_asked_and_the_dead_ones_are_named(tmp_path, free_ports):
 def test_a_box_without_a_destination_is_told(tmp_path):
     found = list(check.peers(config.load(site_file(tmp_path, destination={}))))
     assert [(each.subject, each.verdict) for each in found] == [("destination", "care")]
+
+
+def test_fonts_that_are_missing_are_told_where_pages_may_be_drawn(tmp_path, monkeypatch):
+    site = config.load(site_file(tmp_path))
+    monkeypatch.setattr(fonts, "PACKAGES", {"fonts-noto-cjk": tmp_path / "none", "fonts-dejavu-core": tmp_path})
+    assert list(check.letters(site)) == []
+    site.serial["LINE"] = SerialPort(device="/dev/null", instrument="scp-ecg")
+    (found,) = check.letters(site)
+    assert (found.verdict, found.text) == ("care", "fonts-noto-cjk not installed")
