@@ -20,15 +20,15 @@ VOLTS = MappingProxyType({"nV": 1e-6, "uV": 1e-3, "mV": 1.0, "V": 1e3})
 
 
 def pages_of(readings: ReadingSet) -> Iterator[tuple[Trace, ...]]:
-    """Yield the curves of each page: an electrocardiograph's leads, and a fetal monitor's curves.
+    """Yield the curves of each page: an electrocardiograph's leads that begin together, and a fetal monitor's curves.
 
     A monitor that shows an electrocardiogram among other curves is no electrocardiograph: its stream would be a page a minute.
     """
+    leads = readings.traces if all(trace.kind is TraceKind.ECG for trace in readings.traces) else ()
+    begins = sorted({trace.received_ns for trace in leads})
+    together = [tuple(trace for trace in leads if trace.received_ns == begun_ns) for begun_ns in begins]
     strip = tuple(trace for trace in readings.traces if trace.kind is TraceKind.CARDIOTOCOGRAM)
-    leads = tuple(trace for trace in readings.traces if trace.kind is TraceKind.ECG)
-    for traces in (leads if leads == readings.traces else (), strip):
-        if any(is_drawn(trace) for trace in traces):
-            yield traces
+    yield from (traces for traces in (*together, strip) if any(map(is_drawn, traces)))
 
 
 def is_drawn(trace: Trace) -> bool:

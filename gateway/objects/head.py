@@ -102,10 +102,10 @@ MORE = "More of it on the last sheet."
 
 
 def shown_name(name: str) -> str:
-    """Return a PN as people read it: "Müller, Ana", "Yamada, Tarou (山田, 太郎)"."""
+    """Return a PN as people read it: "Müller, Ana", "Yamada, Tarou (山田, 太郎 / やまだ, たろう)"."""
     groups = [", ".join(filter(None, (f, " ".join(filter(None, rest))))) for f, *rest in _components(name)]
     first, *others = [group for group in groups if group] or [""]
-    return f"{first} ({', '.join(others)})" if others else first
+    return f"{first} ({' / '.join(others)})" if others else first
 
 
 def _components(name: str) -> Iterator[list[str]]:

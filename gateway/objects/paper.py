@@ -32,6 +32,8 @@ Colour = tuple[float, float, float]
 BLACK: Colour = (0, 0, 0)
 GREY: Colour = (0.42, 0.42, 0.42)
 _TOLERANCE_MM = 0.01
+_LEAST = 0.6
+"""How much smaller a line becomes before it is cut."""
 _LONGEST = 300
 """Letters of a line; no sheet is wide enough for more."""
 _FAR_MM = 2000.0
@@ -54,7 +56,9 @@ class Paper:
         self.width_mm, self.height_mm = width_mm, height_mm
         self._bytes = io.BytesIO()
         size = (width_mm * POINTS, height_mm * POINTS)
-        self._canvas = Canvas(self._bytes, pagesize=size, pageCompression=1, invariant=1, initialFontName=_NAME)
+        self._canvas = Canvas(
+            self._bytes, pagesize=size, pageCompression=1, invariant=1, initialFontName=_NAME, lang="en"
+        )
         self._canvas.setTitle(title)
         self._canvas.setAuthor("Modality gateway")
         self._canvas.setCreator("Modality gateway")
@@ -144,7 +148,7 @@ class Paper:
         text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
         length = self.length(text, size_mm, is_bold=is_bold)
         if most_mm and length > most_mm:
-            size_mm = max(size_mm * most_mm / length, 0.7 * size_mm)
+            size_mm = max(size_mm * most_mm / length, _LEAST * size_mm)
             while text and self.length(text, size_mm, is_bold=is_bold) > most_mm + _TOLERANCE_MM:
                 text = f"{text[:-2].rstrip()}…"
             length = self.length(text, size_mm, is_bold=is_bold)

@@ -20,7 +20,7 @@ from tests.objects import hearts, samples
 PX_PER_MM = 10
 NAMES = {
     "Müller^Ana": "Müller, Ana",
-    "Yamada^Tarou=山田^太郎=やまだ^たろう": "Yamada, Tarou (山田, 太郎, やまだ, たろう)",
+    "Yamada^Tarou=山田^太郎=やまだ^たろう": "Yamada, Tarou (山田, 太郎 / やまだ, たろう)",
     "Nguyễn^Thị Hương^^^Dr": "Nguyễn, Thị Hương Dr",
     "Kofi": "Kofi",
     "": "",
@@ -343,6 +343,7 @@ def test_a_page_is_made_of_an_electrocardiograph_and_of_a_fetal_monitor_and_of_n
 
     assert pages(hearts.lead(1)) == [(TraceKind.ECG,)]
     assert pages(hearts.lead(1), hearts.pressure()) == []
+    assert pages(hearts.lead(1), hearts.lead(2, received_ns=9_000_000_000)) == [(TraceKind.ECG,)] * 2
     assert pages(*hearts.fetal(1), hearts.lead(1)) == [(TraceKind.CARDIOTOCOGRAM,) * 2]
     assert pages(replace(hearts.lead(1), unit=codes.NO_UNITS)) == []
 
