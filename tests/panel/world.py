@@ -242,23 +242,7 @@ class World:
         )
         self.hear(HEART, values=(pressure(self.clock.monotonic_ns()),), traces=tuple(live_traces()), sets=3)
         live.write_lines(self.site.run, [f"{BY_PATH}{number}:1.0" for number in (1, 2, 3)])
-        self.find(
-            received_bytes=611,
-            guesses=(
-                LineGuess(
-                    baud=2400,
-                    data_bits=7,
-                    parity="E",
-                    stop_bits=1,
-                    instruments=("nidek-ark", "nidek-rt"),
-                    records=4,
-                    seen=r"\x01DRM\x02OR- 1.25- 0.50180\x17OL+ 0.75 0.00  0\x17\x04",
-                ),
-                LineGuess(
-                    baud=9600, data_bits=8, parity="N", stop_bits=1, errors=212, seen=r"\xc1D\xd2M\x82O\xd2\xad 1\xae25"
-                ),
-            ),
-        )
+        self.find(received_bytes=611, guesses=guesses())
 
     def release(self) -> None:
         self.clock.sleep(31)
@@ -452,3 +436,19 @@ def live_traces() -> list[LiveTrace]:
         )
         for each in heart(4)[:2]
     ]
+
+
+def guesses() -> tuple[LineGuess, ...]:
+    """What a detection has found on a line: one setting makes sense."""
+    return (
+        LineGuess(
+            baud=2400,
+            data_bits=7,
+            parity="E",
+            stop_bits=1,
+            instruments=("nidek-ark", "nidek-rt"),
+            records=4,
+            seen=r"\x01DRM\x02OR- 1.25- 0.50180\x17OL+ 0.75 0.00  0\x17\x04",
+        ),
+        LineGuess(baud=9600, data_bits=8, parity="N", stop_bits=1, errors=212, seen=r"\xc1D\xd2M\x82O\xd2\xad 1\xae25"),
+    )

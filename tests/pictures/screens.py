@@ -1,4 +1,5 @@
-"""The panel in Chromium to the pictures of docs/panel.md: the exam screen in every state of the signal, and the picture editor."""
+"""The panel in Chromium to the pictures of docs/panel.md: the exam screen in every state of the signal, the picture editor, and
+the screens of instruments."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from gateway.errors import DeviceGone
 from gateway.model import CaptureKind, PerformedStep, Shown, Signal
 from gateway.spool import live
 from tests.panel.test_screens import CHROMIUM, FLAGS, Served, _sign_in
-from tests.panel.world import ENGINEER, STATION, steps
+from tests.panel.world import ENGINEER, EYES, HEART, STATION, eyes, guesses, live_traces, pressure, steps
 
 SIZE = {"width": 1024, "height": 600}
 INPUT = "HDMI 1"
@@ -25,6 +26,11 @@ SCREENS = (
     "panel-mid-cine",
     "panel-unplugged",
     "panel-picture",
+    "panel-readings",
+    "panel-inbox",
+    "panel-give",
+    "panel-instrument",
+    "panel-find",
 )
 
 
@@ -37,6 +43,7 @@ def all_of_them() -> Iterator[tuple[str, bytes]]:
         try:
             yield from _gallery(served, page)
             yield from _editor(served, page)
+            yield from _instruments(served, page)
         finally:
             chromium.close()
             served.close()
@@ -87,6 +94,33 @@ def _editor(served: Served, page: Page) -> Iterator[tuple[str, bytes]]:
     expect(page.locator(".pictures .notice")).to_have_count(0)
     page.evaluate("scrollTo(0, 130)")
     yield "panel-picture", _shot(page)
+
+
+def _instruments(served: Served, page: Page) -> Iterator[tuple[str, bytes]]:
+    """A reading that went into its exam by itself, two that wait for a person, and an instrument that is looked at."""
+    world = served.world
+    (exam,) = world.spool.exams.all_running()
+    world.signal(input=INPUT)
+    world.picture()
+    world.measure(exam, "ar", "ker", said=world.eyes(model_name="ARK-530A"))
+    yield "panel-readings", _exam(page, exam, "Live")
+    entry = world.stray()
+    world.stray(world.heart(), HEART, "Electrocardiograph")
+    page.goto("/readings")
+    yield "panel-inbox", _shot(page)
+    page.goto(f"/readings/{entry.entry_id}/give/{exam.exam_id}")
+    yield "panel-give", _shot(page)
+    now_ns = world.clock.monotonic_ns()
+    world.hear(HEART, values=(pressure(now_ns - 180_000_000_000),), traces=tuple(live_traces()), sets=3)
+    world.hear(values=eyes(now_ns), sets=14, received_bytes=4182, parity_errors=3)
+    page.goto("/readings/instruments")
+    page.evaluate("scrollTo(0, 60)")
+    yield "panel-instrument", _shot(page)
+    world.run_services()
+    world.find(received_bytes=611, guesses=guesses())
+    page.goto(f"/setup/ports/{EYES}/find")
+    page.evaluate("scrollTo(0, 190)")
+    yield "panel-find", _shot(page)
 
 
 def _type(page: Page, shape: str, numbers: tuple[str, ...]) -> None:
