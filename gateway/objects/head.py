@@ -24,6 +24,7 @@ FOOT_MM = 200.5
 _LINE_MM = 4.1
 _SMALL_MM = 3.1
 _FIRST_MM = 13.0
+_NAME_MM, _LONG_NAME_MM = 5.2, 3.6
 _ROWS = 8
 _VALUES_MM = (102.0, 152.0)
 _VALUE_MM = 48.5
@@ -63,7 +64,7 @@ def of(words: Words, readings: ReadingSet) -> Head:
 def draw(paper: Paper, head: Head, sheet: int, sheets: int, foot: Sequence[str], *, is_first: bool) -> None:
     """Draw whose the sheet is; on the first, as much as has room of what was measured; below, what the drawing means."""
     room = RIGHT_MM - LEFT_MM if not is_first else _VALUES_MM[0] - LEFT_MM - 4
-    paper.text(LEFT_MM, _FIRST_MM, head.name, 5.2, is_bold=True, most_mm=room)
+    _draw_name(paper, head.name, room)
     for row, line in enumerate(head.lines):
         paper.text(LEFT_MM, _FIRST_MM + 5.4 + _LINE_MM * row, line, _SMALL_MM, most_mm=room)
     if is_first:
@@ -78,6 +79,16 @@ def draw(paper: Paper, head: Head, sheet: int, sheets: int, foot: Sequence[str],
     for row, line in enumerate(foot):
         paper.text(LEFT_MM, FOOT_MM + 4 * row, line, 2.9, colour=GREY, most_mm=RIGHT_MM - LEFT_MM - 20)
     paper.text(RIGHT_MM, FOOT_MM, f"{sheet} of {sheets}", 2.9, anchor="right", colour=GREY)
+
+
+def _draw_name(paper: Paper, name: str, room: float) -> None:
+    """A name on one line; one that is too long for it, smaller, on two."""
+    if paper.length(name, _NAME_MM, is_bold=True) * 0.7 <= room:
+        paper.text(LEFT_MM, _FIRST_MM, name, _NAME_MM, is_bold=True, most_mm=room)
+        return
+    first, *rest = _wrapped(paper, [name], room * _SMALL_MM / _LONG_NAME_MM * 0.9)
+    paper.text(LEFT_MM, _FIRST_MM - 2.2, first, _LONG_NAME_MM, is_bold=True, most_mm=room)
+    paper.text(LEFT_MM, _FIRST_MM + 1.7, " ".join(rest), _LONG_NAME_MM, is_bold=True, most_mm=room)
 
 
 def left_over(paper: Paper, head: Head) -> list[str]:

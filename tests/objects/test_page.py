@@ -368,6 +368,16 @@ def test_a_value_that_was_lost_is_a_gap_and_no_other_value():
     assert curves.label(codes.LEADS[3]) == "aVR"
 
 
+def test_a_name_of_the_longest_kind_is_whole_on_every_sheet(text):
+    """64 letters, as long as a component group may be."""
+    name = "Wijayasundara-Bandaranayake^Chandrasekhara Abeywickrama Nissanka"
+    assert len(name) == 64
+    who = samples.words(exam_changes={"patient": Patient(patient_id="1", name=name), "scheduled": None})
+    said = text(page.draw(who, hearts.STRIP))
+    for word in ("Wijayasundara-Bandaranayake,", "Chandrasekhara", "Abeywickrama", "Nissanka"):
+        assert word in said
+
+
 def test_a_patient_without_anything_known_has_a_page_too(text):
     nobody = Patient(patient_id="", name="")
     page.draw(samples.words(exam_changes={"patient": nobody, "scheduled": None}), hearts.STRIP)
