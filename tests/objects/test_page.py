@@ -435,7 +435,7 @@ def test_what_would_never_end_is_a_hundred_sheets_and_says_so(text):
 
 
 def test_a_service_that_draws_nothing_does_not_load_what_draws():
-    code = "import sys, gateway.service.serial, gateway.objects.statement; print({'reportlab', 'uharfbuzz'} & set(sys.modules))"
+    code = "import sys, gateway.service.serial, gateway.service.keeper, gateway.objects.statement; print({'reportlab', 'uharfbuzz'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
 
 
@@ -449,3 +449,10 @@ def test_a_box_without_fonts_draws_latin_letters_and_boxes(monkeypatch, text):
     )
     pdf = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
     assert "Müller, Ana" in text(pdf)
+
+
+def test_another_program_finds_the_same_pdf_in_the_object(read, saved, tmp_path):
+    data = samples.drawn(hearts.STRIP, "DOC")[0]
+    subprocess.run(["dcm2pdf", saved(data), tmp_path / "out.pdf"], check=True, capture_output=True)
+    ds = read(data)
+    assert (tmp_path / "out.pdf").read_bytes() == ds.EncapsulatedDocument[: ds.EncapsulatedDocumentLength]
