@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from gateway import codes, uids
-from gateway.model import NO_SAMPLE, Code, Observation, ReadingSet, Trace
+from gateway.model import NO_SAMPLE, Code, Observation, ReadingSet, Trace, TraceKind
 from gateway.objects import coerce, modules
 from gateway.objects import words as words_
 from gateway.objects.attributes import code, dataset
@@ -126,6 +126,7 @@ def _group(traces: Sequence[Trace]) -> Dataset:
         NumberOfWaveformChannels=len(traces),
         NumberOfWaveformSamples=len(stacked),
         SamplingFrequency=coerce.ds(str(Decimal(repr(traces[0].hz)))),
+        MultiplexGroupLabel="RHYTHM" if traces[0].kind is TraceKind.ECG else None,
         ChannelDefinitionSequence=[_channel(number, trace) for number, trace in enumerate(traces, 1)],
         WaveformBitsAllocated=8 * SAMPLE_BYTES,
         WaveformSampleInterpretation="SS",
