@@ -39,6 +39,8 @@ class Numeric(Struct, frozen=True):
     handle: int
     label: str
     numbers: tuple[Number, ...]
+    partition: int = 2
+    """Of its label: 1026 is a setting."""
     stamp: bytes = b""
     """When it was measured, in two decimal digits a byte: of what is measured now and then."""
 
@@ -227,6 +229,12 @@ def observed(numeric: Numeric) -> bytes:
     packed = [each.packed() for each in numeric.numbers]
     stamp = [(0x0990, numeric.stamp)] if numeric.stamp else []
     return item(numeric.handle, [(0x0950, packed[0]) if len(packed) == 1 else (0x094B, listed(packed)), *stamp])
+
+
+def named(numeric: Numeric) -> bytes:
+    """Return an object with its label, as a number and as a text."""
+    label = struct.pack(">HH", numeric.partition, numeric.numbers[0].identifier)
+    return item(numeric.handle, [(0x0924, label), (0x0927, text(numeric.label))])
 
 
 def context(wave: Wave, group: int) -> list[tuple[int, bytes]]:

@@ -63,6 +63,8 @@ class Monitor:
         """What was chosen of WAVES."""
         self.states: dict[int, int] = {}
         """What it says against curves, by identifier."""
+        self.has_names = True
+        """It says what it calls its values."""
         self.is_mute = False
         self.requests: list[str] = []
         """What it was asked, in words."""
@@ -178,7 +180,7 @@ class Monitor:
         if kind == 0x06:
             if group == 0x0803:
                 return [messages.observed(each) for each in self.patient]
-            return [messages.item(each.handle, [(0x0927, messages.text(each.label))]) for each in self.patient]
+            return [messages.named(each) for each in self.patient if self.has_names]
         if kind == 0x09:
             return [messages.item(wave.handle, messages.context(wave, group)) for wave in self.waves]
         return []

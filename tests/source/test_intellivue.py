@@ -150,7 +150,7 @@ def test_what_the_monitor_says_against_a_value_is_a_doubt(state: int, doubts: tu
 def test_how_old_a_value_is_that_stands_on_the_screen_is_a_doubt(stamp: str, doubts: tuple[str, ...]) -> None:
     room = Room(NUMBERS_ONLY)
     cuff = (Number(0x4A05, 0x0F20, 118), Number(0x4A06, 0x0F20, 76), Number(0x4A07, 0x0F20, 90))
-    room.monitor.patient = (Numeric(1, "NBP", cuff, bytes.fromhex(stamp)),)
+    room.monitor.patient = (Numeric(1, "NBP", cuff, stamp=bytes.fromhex(stamp)),)
     found = room.run(3).reading().observations
     assert [(one.value, one.doubts) for one in found] == [("118", doubts), ("76", doubts), ("90", doubts)]
 
@@ -181,13 +181,43 @@ def test_an_implausible_value_is_kept_and_marked(number: Number, doubts: tuple[s
 def test_what_is_the_makers_own_has_a_private_code_and_the_monitors_word_for_it() -> None:
     found = said(Number(0xF0A5, 0x0F20, 30), Number(0xF111, 0xF00B, 7), Number(0x4111, 0x1234, 8), label="Plébo\\\0x")
     assert [(one.concept.value, one.concept.scheme, one.concept.meaning) for one in found.observations] == [
-        ("INTELLIVUE-61605", "99GATEWAY", "Pressure 1, systolic (Plébo)"),
-        ("INTELLIVUE-61713", "99GATEWAY", "Plébo"),
+        ("IVUE-2-61605", "99GATEWAY", "Pressure 1, systolic (Plébo)"),
+        ("IVUE-2-61713", "99GATEWAY", "Plébo"),
         ("2:16657", "MDC", "Plébo"),
     ]
     units = [(one.unit.value, one.unit.scheme) for one in found.observations if one.unit]
-    assert units == [("mm[Hg]", "UCUM"), ("INTELLIVUE-61451", "99GATEWAY"), ("4:4660", "MDC")]
+    assert units == [("mm[Hg]", "UCUM"), ("IVUE-4-61451", "99GATEWAY"), ("4:4660", "MDC")]
     assert all(len(one.concept.value) <= 16 and len(one.concept.meaning) <= 64 for one in found.observations)
+
+
+def test_a_setting_is_never_coded_as_what_was_measured() -> None:
+    room = Room(NUMBERS_ONLY)
+    peep = Number(0x51A8, 0x0F40, 5)
+    room.monitor.patient = (
+        Numeric(1, "PEEP", (peep,)),
+        Numeric(2, "sPEEP", (peep,), partition=1026),
+        Numeric(3, "sAF", (Number(0x500A, 0x0AE0, 12),), partition=1026),
+        Numeric(4, "xy", (Number(0x500A, 0x0AE0, 11),), partition=1025),
+    )
+    found = room.run(3).reading().observations
+    assert [(one.concept.value, one.concept.scheme, one.concept.meaning) for one in found] == [
+        ("2:20904", "MDC", "PEEP"),
+        ("IVUE-1026-20904", "99GATEWAY", "Setting (sPEEP)"),
+        ("IVUE-1026-20490", "99GATEWAY", "Setting: respiration rate (sAF)"),
+        ("IVUE-1025-20490", "99GATEWAY", "xy"),
+    ]
+
+
+def test_a_value_waits_for_its_name_but_not_for_ever() -> None:
+    room = Room(NUMBERS_ONLY)
+    room.monitor.has_names = False
+    room.run(50)
+    assert room.instrument.end() == []
+    found = room.run(30).reading().observations
+    assert found[0].concept.meaning == "Heart rate"
+    assert found[0].doubts == ("the monitor did not say what it calls it: it may be a setting",)
+    room.monitor.has_names = True
+    assert value_of(room.run(70).reading(), "Heart rate (HR)").doubts == ()
 
 
 # ---- curves ----
@@ -333,7 +363,7 @@ def test_a_curve_whose_scale_makes_no_sense_is_not_read(
         (0x096F, struct.pack(">IIHH", *scale)),
         (0x096E, simulated.block(PRESSURE, 0)),
     ]
-    value = [(0x0950, Number(0x4182, 0x0AA0, 72).packed())]
+    value = [(0x0924, b"\x00\x02\x41\x82"), (0x0950, Number(0x4182, 0x0AA0, 72).packed())]
     objects = [simulated.item(1, attributes), simulated.item(2, value)]
     instrument.receive_data(simulated.framed(simulated.result(1, 1, 1, 9, 0, objects, 0)), SECOND)
     (found,) = instrument.end()
@@ -457,6 +487,7 @@ WHOLE = [
         )
     ),
     simulated.framed(simulated.result(1, 1, 1, 6, 0x0803, [simulated.observed(one) for one in PATIENT], 0)),
+    simulated.framed(simulated.result(1, 1, 1, 6, 0x0810, [simulated.named(one) for one in PATIENT], 0)),
     simulated.framed(simulated.event(0x4000, 0xFFFFFFFF)),
     simulated.framed(simulated.ABORT),
     simulated.framed(b"\x0c\x02\x00\x00"),
@@ -517,7 +548,15 @@ def nested(depth: int) -> bytes:
             id="more samples than there are",
         ),
         pytest.param(
-            simulated.result(1, 1, 1, 6, 0, [simulated.item(1, [(0x0927, b"\x00\x63A"), (0x0950, bytes(10))])], 0),
+            simulated.result(
+                1,
+                1,
+                1,
+                6,
+                0,
+                [simulated.item(1, [(0x0924, b"\x00\x02\x41\x82"), (0x0927, b"\x00\x63A"), (0x0950, bytes(10))])],
+                0,
+            ),
             id="a label that is too long",
         ),
     ],
@@ -534,5 +573,5 @@ def test_a_stuck_line_and_an_endless_frame_need_no_endless_memory() -> None:
     for number in range(200):
         assert instrument.receive_data((b"\xc0" if number == 0 else b"") + b"\x55" * 1000, number) == []
     assert "it has no end" in str(instrument.errors()[0])
-    (found,) = hear([b"\x00" * 5000 + WHOLE[4]])[0]
-    assert value_of(found, "Heart rate").value == "72"
+    (found,) = hear([b"\x00" * 5000 + WHOLE[5] + WHOLE[4]])[0]
+    assert value_of(found, "Heart rate (HR)").value == "72"

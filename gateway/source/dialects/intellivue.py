@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from gateway.errors import ProfileError, UnreadableRecord
 from gateway.model import Observation
@@ -38,8 +38,17 @@ if TYPE_CHECKING:
     from gateway.wire.records import Record
 
 
+class _Name(Struct, frozen=True):
+    """What the monitor calls an object."""
+
+    partition: int
+    """Of its label: what it is of is measured, or set."""
+    text: str
+    """In its own language."""
+
+
 class IntelliVue:
-    """One monitor."""
+    """One monitor. A value waits for its name, which says whether it was measured or is a setting; but not for ever."""
 
     def __init__(self, profile: InstrumentProfile) -> None:
         """Raise ProfileError for curves that no monitor has, or more than one sends."""
@@ -81,8 +90,9 @@ class IntelliVue:
     def _begin(self, event: wire.Created) -> Said:
         """Forget what was said before: a new association has new handles."""
         self._curves = Curves()
-        self._texts: dict[Handle, str] = {}
-        """What the monitor calls its objects, in its own language."""
+        self._names: dict[Handle, _Name] = {}
+        self._nameless_ns = 0
+        """When a value without a name came first."""
         mode = event.attributes.get(wire.MODE, b"")
         self._is_demonstration = bool(int.from_bytes(mode[:2], "big") & wire.DEMONSTRATION)
         self._started_at = _started(event.attributes)
@@ -96,37 +106,39 @@ class IntelliVue:
         unread = 0
         for each in result.objects:
             self._learn(each)
-            observations += self._observations(each, result.ticks, received_ns)
             found, missed = self._curves.traces(each.handle, each.attributes, result.ticks, received_ns)
             traces += found
             unread += missed
+            values = list(_values(each.attributes))
+            name, doubts = self._name(each.handle, received_ns)
+            if name is None:
+                unread += len(values)
+                continue
+            doubts += self._late(each.attributes, result.ticks)
+            observations += (one for value in values for one in _observation(value, name, received_ns, doubts))
         if self._is_demonstration:
             observations = [structs.replace(one, doubts=_demonstrated(one.doubts)) for one in observations]
             traces = [structs.replace(one, doubts=_demonstrated(one.doubts)) for one in traces]
         return Said(observations=tuple(observations), traces=tuple(traces), unread=unread)
 
     def _learn(self, item: wire.PolledObject) -> None:
+        """Keep what an object is called. Raises UnreadableRecord for lengths that are wrong."""
         self._curves.learn(item.handle, item.attributes)
-        if texts := wire.texts(item.attributes.get(wire.LABEL_TEXT, b"")):
-            self._texts[item.handle] = _printable(texts[0])
-        if len(self._texts) > _MOST_OBJECTS:
-            self._texts.clear()
+        if label := item.attributes.get(wire.LABEL):
+            texts = wire.texts(item.attributes.get(wire.LABEL_TEXT, b""))
+            partition = int.from_bytes(label[:2], "big")
+            self._names[item.handle] = _Name(partition, _printable(texts[0]) if texts else "")
+        if len(self._names) > _MOST_OBJECTS:
+            self._names.clear()
 
-    def _observations(self, item: wire.PolledObject, ticks: int, received_ns: int) -> Iterator[Observation]:
-        """Yield the values of an object that are any."""
-        late = self._late(item.attributes, ticks)
-        for value in _values(item.attributes):
-            identifier, state, unit_code, stated = struct.unpack(">HHHI", value)
-            number, unit = wire.decimal(stated), terms.unit_of(unit_code)
-            if number is not None and states.has_value(state):
-                yield Observation(
-                    concept=terms.concept_of(identifier, self._texts.get(item.handle, "")),
-                    value=format(number, "f"),
-                    unit=unit,
-                    raw=value,
-                    received_ns=received_ns,
-                    doubts=(*states.doubts(state), *_implausible(number, identifier, unit), *late),
-                )
+    def _name(self, handle: Handle, now_ns: int) -> tuple[_Name | None, tuple[str, ...]]:
+        """Return the name of an object, and what is doubtful of it; None: it is asked for, and may still come."""
+        if handle in self._names:
+            return self._names[handle], ()
+        self._nameless_ns = self._nameless_ns or now_ns
+        if now_ns - self._nameless_ns < _NAMED_WITHIN_NS:
+            return None, ()
+        return _Name(terms.MEASURED, ""), ("the monitor did not say what it calls it: it may be a setting",)
 
     def _late(self, attributes: dict[int, bytes], ticks: int) -> tuple[str, ...]:
         """Say how old a value is that stands on the screen since some time, as a cuff's does; by the monitor's own clock."""
@@ -139,6 +151,21 @@ class IntelliVue:
         if not _YOUNG <= age <= _OLD:
             return ()
         return (f"the monitor measured it {age // timedelta(minutes=1)} minutes earlier",)
+
+
+def _observation(value: bytes, name: _Name, received_ns: int, doubts: tuple[str, ...]) -> Iterator[Observation]:
+    """Yield a NuObsValue, unless it says that there is none."""
+    identifier, state, unit_code, stated = struct.unpack(">HHHI", value)
+    number, unit = wire.decimal(stated), terms.unit_of(unit_code)
+    if number is not None and states.has_value(state):
+        yield Observation(
+            concept=terms.concept_of(identifier, name.partition, name.text),
+            value=format(number, "f"),
+            unit=unit,
+            raw=value,
+            received_ns=received_ns,
+            doubts=(*states.doubts(state), *_implausible(number, identifier, unit), *doubts),
+        )
 
 
 def _started(attributes: dict[int, bytes]) -> datetime | None:
@@ -188,6 +215,8 @@ def _labels(profile: InstrumentProfile) -> tuple[int, ...]:
 _VALUE_BYTES: Final = 10
 _MOST_OBJECTS: Final = 1024
 _LONGEST_LABEL: Final = 24
+_NAMED_WITHIN_NS: Final = 65_000_000_000
+"""Names are asked for at the beginning and each minute."""
 _LAST_LEAD: Final = 0x01FF
 _YOUNG, _OLD = timedelta(minutes=2), timedelta(days=7)
 """What is younger is of now, and what is older is a clock that was set."""

@@ -1,8 +1,9 @@
 """What the nomenclature of an IntelliVue monitor means: physiological identifiers, units and curves, as codes and units.
 
-The monitor's identifiers are those of ISO/IEEE 11073-10101: partition 2 (SCADA) for what is measured, 4 for units; what begins with
-F is the maker's own, and becomes `INTELLIVUE-` and its number in the private scheme 99GATEWAY. MDC codes are written partition:element,
-as in PS3.16 CID 3001; units in UCUM where their name says what they are, else as the MDC code.
+The monitor's identifiers are those of ISO/IEEE 11073-10101: partition 2 (SCADA) for what is measured, 4 for units. What begins with F,
+and what stands in a partition of the maker's own, is in the private scheme 99GATEWAY as `IVUE-`, partition and element. A setting has the
+element of what it sets, in partition 1026: it is never coded as what was measured. MDC codes are written partition:element, as in PS3.16
+CID 3001; units in UCUM where their name says what they are, else as the MDC code.
 
 Sources: Data Export Interface Programming Guide 4535 642 59271, pages 115 to 188, as open implementations list it (identifiers, units,
 labels); which numbers are the same in 11073-10101 was compared with HL7 messages and lists that others published (16770, 16993, 18442,
@@ -22,6 +23,9 @@ from gateway.model import Code, TraceKind
 
 PRIVATE: Final = 0xF000
 """From here on an identifier is the maker's own."""
+MEASURED, SETTINGS = 2, 1026
+"""Partitions of labels."""
+_DIMENSIONS: Final = 4
 
 
 class Curve(Struct, frozen=True):
@@ -33,16 +37,18 @@ class Curve(Struct, frozen=True):
     """Where the monitor does not say."""
 
 
-def concept_of(identifier: int, label: str) -> Code:
-    """Return what a value is; `label`: what the monitor calls it, in its own language, which is kept in the meaning."""
-    name = _NAMES.get(identifier, "")
+def concept_of(identifier: int, partition: int, label: str) -> Code:
+    """Return what a value is; `partition`: of its label; `label`: what the monitor calls it in its own language, kept in the meaning."""
+    name = _NAMES.get(identifier, "") if partition in {MEASURED, SETTINGS} else ""
+    if partition == SETTINGS:
+        name = f"Setting: {name[:1].lower()}{name[1:]}" if name else "Setting"
     known = f"{name} ({label})" if name and label else name or label or f"value {identifier}"
-    return _code(2, identifier, known)
+    return _code(partition, identifier, known)
 
 
 def unit_of(identifier: int) -> Code:
     """Return a unit: UCUM where it is known."""
-    return _UNITS.get(identifier) or _code(4, identifier, f"unit {identifier}")
+    return _UNITS.get(identifier) or _code(_DIMENSIONS, identifier, f"unit {identifier}")
 
 
 def is_plausible(identifier: int, unit: Code) -> tuple[str, str] | None:
@@ -51,8 +57,8 @@ def is_plausible(identifier: int, unit: Code) -> tuple[str, str] | None:
 
 
 def _code(partition: int, identifier: int, meaning: str) -> Code:
-    if identifier >= PRIVATE:
-        return Code(f"INTELLIVUE-{identifier}", "99GATEWAY", meaning[:_LONGEST_MEANING])
+    if identifier >= PRIVATE or partition not in {MEASURED, _DIMENSIONS}:
+        return Code(f"IVUE-{partition}-{identifier}", "99GATEWAY", meaning[:_LONGEST_MEANING])
     return Code(f"{partition}:{identifier}", "MDC", meaning[:_LONGEST_MEANING])
 
 
