@@ -57,9 +57,16 @@ class Paper:
         self._bytes = io.BytesIO()
         size = (width_mm * POINTS, height_mm * POINTS)
         self._canvas = Canvas(
-            self._bytes, pagesize=size, pageCompression=1, invariant=1, initialFontName=_NAME, lang="en"
+            self._bytes,
+            pagesize=size,
+            pageCompression=1,
+            invariant=1,
+            initialFontName=_NAME,
+            lang="en",
+            pdfVersion=(1, 7),
         )
         self._canvas.setTitle(title)
+        self._canvas.setSubject(title)
         self._canvas.setAuthor("Modality gateway")
         self._canvas.setCreator("Modality gateway")
         self._canvas.setViewerPreference("PrintScaling", "None")
@@ -164,12 +171,14 @@ class Paper:
 
     def finish(self, source: bytes, made_at: datetime) -> bytes:
         """End the last page and return the file; `source` is what it was drawn from, and when: it is kept in it."""
+        made = f"D:{made_at.astimezone(UTC):%Y%m%d%H%M%SZ}"
+        self._canvas.setDateFormatter(lambda *_now: made)
         document = self._canvas._doc  # noqa: SLF001  (reportlab has no other way to the catalogue)
         held = pdfdoc.PDFStream(
             pdfdoc.PDFDictionary({"Type": pdfdoc.PDFName("GatewaySource")}), zlib.compress(source, 9), []
         )
         piece = {
-            "LastModified": pdfdoc.PDFString(f"D:{made_at.astimezone(UTC):%Y%m%d%H%M%SZ}"),
+            "LastModified": pdfdoc.PDFString(made),
             "Private": document.Reference(held),
         }
         catalogue = document.Catalog

@@ -1,6 +1,7 @@
 """A page is drawn to scale and names its patient; a new identity draws it anew, and what it was drawn from stays whole."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -218,6 +219,20 @@ def test_a_strip_of_an_hour_is_three_sheets(text):
 def test_the_same_words_and_readings_give_the_same_bytes():
     one, other = (page.draw(samples.words(), hearts.ELECTROCARDIOGRAM) for _ in range(2))
     assert one == other
+
+
+def test_the_file_says_what_it_is_and_when_its_curves_were_received_and_names_nobody(tmp_path):
+    (tmp_path / "page.pdf").write_bytes(page.draw(samples.words(), hearts.ELECTROCARDIOGRAM))
+    said = ["pdfinfo", "-isodates", tmp_path / "page.pdf"]
+    told = subprocess.run(said, check=True, capture_output=True, text=True).stdout
+    for line in (
+        r"Title: +Electrocardiogram",
+        r"CreationDate: +2026-12-01T09:30:15Z",
+        r"Page size: .*\(A4\)",
+        "PDF version: +1.7",
+    ):
+        assert re.search(line, told)
+    assert "Müller" not in told
 
 
 def test_every_font_is_in_the_file(tmp_path):
