@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gateway.source.detect import Listener
 
 LISTEN_S: Final = 0.05
+ON_ITS_WAY_NS: Final = 40_000_000
+"""An FT232 hands on what it has each 16 ms."""
 
 
 def detect(
@@ -42,6 +44,7 @@ def detect(
             except DeviceError:
                 listener.refuse(clock.monotonic_ns())
                 continue
+            _let_pass(tty, clock, hear)
         if asked := listener.due(clock.monotonic_ns()):
             with suppress(NotReady):
                 tty.write(asked)
@@ -49,6 +52,15 @@ def detect(
             hear(data)
         listener.receive(data, tty.errors(), clock.monotonic_ns())
         yield listener.found()
+
+
+def _let_pass(tty: Tty, clock: Clock, hear: Callable[[bytes], None]) -> None:
+    """What was received before the line was set anew may still be on its way from the adapter: it is not judged."""
+    until_ns = clock.monotonic_ns() + ON_ITS_WAY_NS
+    while (left_ns := until_ns - clock.monotonic_ns()) > 0:
+        if data := tty.read(left_ns / 1e9):
+            hear(data)
+    tty.errors()
 
 
 def known(own: str) -> tuple[list[InstrumentProfile], list[ProfileError]]:
