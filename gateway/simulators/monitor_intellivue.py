@@ -66,6 +66,8 @@ class Monitor:
         self.has_names = True
         """It says what it calls its values."""
         self.is_mute = False
+        self._cut_at: int | None = None
+        self._is_on = True
         self.requests: list[str] = []
         """What it was asked, in words."""
 
@@ -77,6 +79,7 @@ class Monitor:
 
     def step(self, now: float) -> None:
         """Do what is due at `now`, in seconds of some clock."""
+        self._is_on = True
         for message in self._messages():
             self._heard_s = now
             self._take(message, now)
@@ -92,6 +95,10 @@ class Monitor:
         """End the association at once."""
         self.restart()
         self._send(ABORT)
+
+    def switch_off(self, cut_at: int) -> None:
+        """The power goes after so many bytes of the next frame; then it is back, and knows nothing of what was said."""
+        self._cut_at = cut_at
 
     def restart(self) -> None:
         """Forget everything, as when it is switched off and on."""
@@ -211,9 +218,12 @@ class Monitor:
 
     def _send(self, message: bytes) -> None:
         self._frames += 1
-        if self.is_mute:
+        if self.is_mute or not self._is_on:
             return
         sent = messages.framed(message)
         if self._frames in self._damaged:
             sent = sent[:12] + bytes([sent[12] ^ 0x01]) + sent[13:]
-        self._line.print(sent, noise=self._noise)
+        self._line.print(sent, noise=self._noise, cut_at=self._cut_at)
+        if self._cut_at is not None:
+            self._cut_at, self._is_on = None, False
+            self.restart()

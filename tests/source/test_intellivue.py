@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
@@ -37,8 +37,8 @@ class Room:
         self.sets: list[ReadingSet] = []
         self.now_s = 100.0
 
-    def print(self, text: bytes, *, noise: bytes = b"") -> None:
-        self.to_box += noise + text
+    def print(self, text: bytes, *, noise: bytes = b"", cut_at: int | None = None) -> None:
+        self.to_box += noise + text[:cut_at]
 
     def heard(self) -> bytes:
         heard, self.to_monitor = self.to_monitor, b""
@@ -445,6 +445,23 @@ def test_after_an_end_of_any_kind_the_conversation_begins_anew(what: str) -> Non
     room.monitor.patient = (Numeric(1, "HR", (Number(0x4182, 0x0AA0, 81),)),)
     room.run(25)
     assert [one.value for one in room.reading().observations] == ["81"]
+
+
+@pytest.mark.parametrize("cut_at", [0, 1, 5, 40, 300])
+def test_a_monitor_whose_power_goes_within_a_frame_is_asked_anew_and_nothing_of_the_frame_is_believed(
+    cut_at: int,
+) -> None:
+    room = Room().run(5)
+    room.monitor.switch_off(cut_at)
+    room.run(0.4)
+    room.monitor.patient = (Numeric(1, "HR", (Number(0x4182, 0x0AA0, 81),)),)
+    room.run(25)
+    assert room.monitor.requests.count("association") == 2
+    found = room.reading()
+    assert value_of(found, "Heart rate (HR)").value == "81"
+    lead = samples_of(next(one for one in found.traces if one.kind is TraceKind.ECG))
+    gap = max(len(list(run)) for is_gap, run in groupby(one == NO_SAMPLE for one in lead) if is_gap)
+    assert 10 * 500 < gap < 11.5 * 500
 
 
 def test_an_event_whose_answer_was_lost_is_answered_when_it_comes_again() -> None:
