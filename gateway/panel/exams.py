@@ -255,7 +255,7 @@ def _ports(step: PerformedStep) -> list[instruments.Heard]:
     """Say how the instrument of an exam without video is; of one with a picture, the picture is what is looked at."""
     if step.station in box().site.grabber or step.station not in box().site.serial:
         return []
-    return [instruments.port(step.station)]
+    return [instruments.watched(step.station)]
 
 
 def _last_s(step: PerformedStep) -> int:

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 from gateway.config import Site
 from gateway.model import DeliveryState, Shown, Signal
-from gateway.panel import guard, looks, words
+from gateway.panel import guard, instruments, looks, words
 from gateway.panel.box import box
 from gateway.panel.language import gettext, ngettext
 from gateway.panel.way import trouble_of
@@ -46,6 +46,7 @@ class Health(Struct, frozen=True, kw_only=True):
     """Everything that is looked at."""
 
     sources: list[Check]
+    instruments: list[Check]
     destinations: list[Check]
     box: list[Check]
     services: list[Check]
@@ -69,6 +70,7 @@ def now() -> Health:
     """Look at everything."""
     return Health(
         sources=[_source(name) for name in box().site.grabber],
+        instruments=[*(_instrument(name) for name in instruments.heard_ports()), *_readings()],
         destinations=[_destination(name) for name in box().site.destination],
         box=[_disk(), _clock(), *_worklist(), *_troubles()],
         services=[_service(name) for name in services(box().site)],
@@ -117,6 +119,21 @@ def _source(name: str) -> Check:
     tone = "bad" if look.signal is None or look.signal is Signal.ABSENT else "care"
     hint = words.together(look.hint, told)
     return Check(name=name, tone=tone, verdict=verdict, sentence=look.sentence, hint=hint, shape="signal")
+
+
+def _instrument(name: str) -> Check:
+    heard = instruments.port(name)
+    hint = words.together(heard.hint, heard.who) or heard.title
+    return Check(name=name, tone=heard.tone, verdict=heard.word, sentence=heard.sentence, hint=hint, shape=heard.shape)
+
+
+def _readings() -> list[Check]:
+    count = box().spool.inbox.count()
+    if not count:
+        return []
+    sentence = ngettext("%(num)d reading waits", "%(num)d readings wait", count)
+    hint = gettext("They came without an exam. Say under Readings whose they are.")
+    return [Check(name=gettext("Readings"), tone="care", verdict=gettext("Waits"), sentence=sentence, hint=hint)]
 
 
 def _told(look: looks.Look) -> Iterator[str]:
@@ -231,7 +248,9 @@ def _service(name: str) -> Check:
 
 def _overall(health: Health) -> Check:
     tones = {
-        check.tone for part in (health.sources, health.destinations, health.box, health.services) for check in part
+        check.tone
+        for part in (health.sources, health.instruments, health.destinations, health.box, health.services)
+        for check in part
     }
     worst = next((tone for tone in _WORST_FIRST if tone in tones), "safe")
     match worst:

@@ -46,7 +46,7 @@ class Heard(Struct, frozen=True, kw_only=True):
 @views.get("")
 def screen() -> str:
     """Show every instrument."""
-    return render_template("instruments.html", ports=[port(name) for name in heard_ports()])
+    return render_template("instruments.html", ports=[watched(name) for name in heard_ports()])
 
 
 def heard_ports() -> list[str]:
@@ -54,11 +54,16 @@ def heard_ports() -> list[str]:
     return [name for name, line in box().site.serial.items() if line.is_enabled]
 
 
+def watched(name: str) -> Heard:
+    """Say how one port is, and ask for its curves: somebody looks at them."""
+    live.want(box().site.run, name, live.INSTRUMENT)
+    return port(name)
+
+
 def port(name: str) -> Heard:
-    """Say how one port is, and ask for its curves."""
+    """Say how one port is."""
     run, clock = box().site.run, box().clock
     title = title_of(box().site.serial[name])
-    live.want(run, name, live.INSTRUMENT)
     status = live.read_instrument(run, name)
     now_ns = clock.monotonic_ns()
     if status is None or status.boot_id != clock.boot_id() or now_ns - status.updated_ns > STALE_NS:

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from werkzeug.wrappers import Response
 
 from gateway.model import Signal, StationStatus
-from gateway.panel import health, looks
+from gateway.panel import health, instruments, looks
 from gateway.panel.box import Box, box
 from gateway.spool import live
 
@@ -33,6 +33,7 @@ class Figures(Collector):
         yield from _queue(self._box)
         yield from _room(self._box)
         yield from _sources(self._box)
+        yield from _ports(self._box)
         yield from _state(self._box)
 
 
@@ -93,6 +94,23 @@ def _pictures(said: list[StationStatus]) -> Iterator[Metric]:
         memory.add_metric([status.station], status.ring_bytes)
         reach.add_metric([status.station], status.ring_s)
     yield from (frames, lost, twice, edges, memory, reach)
+
+
+def _ports(of: Box) -> Iterator[Metric]:
+    """What each serial service counted since it started."""
+    is_open = GaugeMetricFamily("gateway_port_open", "1: the line is open.", labels=["port"])
+    sets = CounterMetricFamily("gateway_port_readings", "Sets of readings.", labels=["port"])
+    wrong = CounterMetricFamily("gateway_port_errors", "What was wrong, by kind.", labels=["port", "kind"])
+    for name in instruments.heard_ports():
+        status = instruments.port(name).status
+        is_open.add_metric([name], int(status is not None and status.is_open))
+        if status is None:
+            continue
+        sets.add_metric([name], status.sets)
+        for kind in ("unreadable", "framing_errors", "parity_errors", "overruns"):
+            wrong.add_metric([name, kind], getattr(status, kind))
+    yield from (is_open, sets, wrong)
+    yield GaugeMetricFamily("gateway_readings_waiting", "Readings without an exam.", of.spool.inbox.count())
 
 
 def _state(of: Box) -> Iterator[Metric]:

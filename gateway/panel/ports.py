@@ -137,6 +137,7 @@ def finding(name: str) -> str:
         offers=_offers(found),
         is_asked=live.is_detection_asked(box().site.run, name),
         is_running=_can_be_asked(name),
+        is_exam_running=box().spool.exams.running(line.station or name) is not None,
     )
 
 

@@ -89,6 +89,28 @@ def test_a_port_is_looked_at_in_french(peopled, browser):
     assert "au-dessus de 180" in page
 
 
+def test_health_names_each_instrument_and_what_waits(peopled, browser):
+    peopled.hear()
+    peopled.hear(HEART, is_open=False, problem=str(DeviceGone(device="/dev/gateway/serial-2")))
+    peopled.stray()
+    page = _says(browser.get("/health").text)
+    assert "AUTOREF Open Last heard just now." in page
+    assert "ECG Not open /dev/gateway/serial-2 was unplugged. Plug the adapter of the line in again" in page
+    assert "Readings Waits 1 reading waits" in page
+    assert not live.is_wanted(peopled.site.run, EYES, live.INSTRUMENT), "nobody looks at curves"
+
+
+def test_the_counters_of_a_line_are_figures_too(peopled, browser):
+    peopled.hear(sets=14, parity_errors=3)
+    peopled.stray()
+    figures = browser.get("/metrics").text
+    assert 'gateway_port_open{port="AUTOREF"} 1.0' in figures
+    assert 'gateway_port_open{port="ECG"} 0.0' in figures
+    assert 'gateway_port_readings_total{port="AUTOREF"} 14.0' in figures
+    assert 'gateway_port_errors_total{kind="parity_errors",port="AUTOREF"} 3.0' in figures
+    assert "gateway_readings_waiting 1.0" in figures
+
+
 def test_an_exam_without_video_shows_its_instrument_and_no_keys_of_a_camera(tmp_path):
     world = World(tmp_path, grabber={}, serial={EYES: SerialPort(device="/dev/x", instrument="nidek-ark")})
     world.people()

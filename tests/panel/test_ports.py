@@ -129,6 +129,13 @@ def test_a_port_that_is_new_is_not_asked_before_the_next_start(peopled, engineer
     assert not live.is_detection_asked(peopled.site.run, "LENS")
 
 
+def test_while_an_exam_is_in_progress_looking_for_settings_is_advised_against(peopled, engineer):
+    peopled.run_services()
+    assert "An exam is in progress here." not in engineer.get(f"/setup/ports/{EYES}/find").text
+    peopled.start()
+    assert "An exam is in progress here." in engineer.get(f"/setup/ports/{EYES}/find").text
+
+
 def _guess(**fields) -> LineGuess:
     known = {"baud": 2400, "data_bits": 7, "parity": "E", "stop_bits": 1, "seen": SEEN}
     return LineGuess(**(known | {"instruments": ("nidek-ark", "nidek-rt"), "records": 4} | fields))

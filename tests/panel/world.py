@@ -125,6 +125,8 @@ class World:
             lock = (self.site.data / "locks" / name).open("w")
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._locks.append(lock)
+        for name in self.site.serial:
+            self.hear(name)
 
     # ---- the source ----
 
