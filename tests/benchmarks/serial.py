@@ -108,13 +108,14 @@ def run(size: int = BYTES, readings: int = READINGS) -> list[dict[str, object]]:
 
 
 def _parser(name: str, message: bytes, size: int) -> dict[str, object]:
+    """Its rate in processor time: what else the machine does is not the parser's."""
     data = message * (size // len(message))
     profile = profiles.instrument(name)
     instrument, baud = Instrument(profile), max(FASTEST_BAUD, profile.line.baud)
-    began = time.perf_counter()
+    began = time.process_time()
     for start in range(0, len(data), PIECE):
         instrument.receive_data(data[start : start + PIECE], 1)
-    ours = len(data) / (time.perf_counter() - began)
+    ours = len(data) / (time.process_time() - began)
     peer = baud / BITS_A_BYTE
     return {
         "name": f"serial, parser of {name}",
