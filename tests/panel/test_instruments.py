@@ -24,6 +24,21 @@ def _says(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    """One for all tests here: to make a box takes longer than to look at it."""
+    made = World(tmp_path_factory.mktemp("box"))
+    made.people()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def peopled(box):
+    yield box
+    box.tidy()
+
+
 def test_the_last_values_are_shown_with_units_doubts_and_age(peopled, browser):
     now_ns = peopled.clock.monotonic_ns()
     peopled.hear(values=(*eyes(now_ns), pressure(now_ns - 3 * MINUTE_NS)))
@@ -54,18 +69,15 @@ def test_what_another_boot_heard_is_not_shown(peopled, browser):
     assert "−1.25" not in browser.get("/readings/instruments").text
 
 
-@pytest.mark.parametrize(
-    ("error", "hint"),
-    [
+def test_a_line_that_is_not_open_says_what_to_do(peopled, browser):
+    for error, hint in (
         (DeviceGone(device="/dev/gateway/serial-1"), "Plug the adapter of the line in again, in the same socket."),
         (DeviceBusy(device="/dev/gateway/serial-1"), "Stop the other program, or restart the gateway."),
-    ],
-)
-def test_a_line_that_is_not_open_says_what_to_do(peopled, browser, error, hint):
-    peopled.hear(is_open=False, problem=str(error))
-    page = browser.get("/readings/instruments").text
-    assert str(error) in page
-    assert hint in page
+    ):
+        peopled.hear(is_open=False, problem=str(error))
+        page = browser.get("/readings/instruments").text
+        assert str(error) in page
+        assert hint in page
 
 
 def test_an_instrument_that_has_sent_nothing_says_what_to_press(peopled, browser):
@@ -128,34 +140,28 @@ def test_an_exam_without_video_shows_its_instrument_and_no_keys_of_a_camera(tmp_
     world.close()
 
 
-@pytest.mark.parametrize(
-    ("language", "meaning", "said"),
-    [
+def test_a_meaning_is_said_part_by_part_and_never_lost(peopled):
+    for language, meaning, said in (
         ("en", "Arterial pressure, systolic (P1)", "Arterial pressure, systolic (P1)"),
         ("fr", "Arterial pressure, systolic (P1)", "Pression artérielle, systolique (P1)"),
         ("zh", "Arterial pressure, systolic (P1)", "动脉压，收缩压 (P1)"),
         ("fr", "Heart rate", "Fréquence cardiaque"),
         ("fr", "Glucose [Mass/volume] in Serum or Plasma", "Glucose [Mass/volume] in Serum or Plasma"),
         ("fr", "", ""),
-    ],
-)
-def test_a_meaning_is_said_part_by_part_and_never_lost(world, language, meaning, said):
-    with world.app.test_request_context(headers={"Cookie": f"language={language}"}):
-        assert terms.concept(Code("1", "99X", meaning)) == said
+    ):
+        with peopled.app.test_request_context(headers={"Cookie": f"language={language}"}):
+            assert terms.concept(Code("1", "99X", meaning)) == said
 
 
-@pytest.mark.parametrize(
-    ("doubt", "said"),
-    [
+def test_a_doubt_is_said_in_french(peopled):
+    for doubt, said in (
         ("it is above 180", "au-dessus de 180"),
         ("the monitor calls it questionable", "le moniteur la dit douteuse"),
         ("the monitor calls it P7", "le moniteur l'appelle P7"),
         ("something that has no translation", "something that has no translation"),
-    ],
-)
-def test_a_doubt_is_said_in_french(world, doubt, said):
-    with world.app.test_request_context(headers={"Cookie": "language=fr"}):
-        assert terms.doubt(doubt) == said
+    ):
+        with peopled.app.test_request_context(headers={"Cookie": "language=fr"}):
+            assert terms.doubt(doubt) == said
 
 
 # ---- curves ----
@@ -169,19 +175,19 @@ def _drawn(world, samples, step="5"):
         return measured.drawn(trace)
 
 
-def test_no_peak_is_lost_however_long_a_curve_is(world):
+def test_no_peak_is_lost_however_long_a_curve_is(peopled):
     samples = [0] * 50_000
     samples[31_007] = 1000
-    drawn = _drawn(world, samples)
+    drawn = _drawn(peopled, samples)
     assert drawn.span == "0 to 5000 µV, 500 s"
     assert "6.0" in [place.split()[1] for place in re.split("[ML]", drawn.path)[1:]]
     assert len(re.split("[ML]", drawn.path)) < 2 * measured.COLUMNS + 2
 
 
-def test_a_curve_has_a_hole_where_nothing_was_measured(world):
-    assert _drawn(world, [1, 2, NO_SAMPLE, 2, 1]).path.count("M") == 2
-    assert _drawn(world, [NO_SAMPLE] * 9).span == "nothing was measured"
-    assert _drawn(world, []).path == ""
+def test_a_curve_has_a_hole_where_nothing_was_measured(peopled):
+    assert _drawn(peopled, [1, 2, NO_SAMPLE, 2, 1]).path.count("M") == 2
+    assert _drawn(peopled, [NO_SAMPLE] * 9).span == "nothing was measured"
+    assert _drawn(peopled, []).path == ""
 
 
 @given(st.lists(st.integers(-32768, 32767), max_size=2000))

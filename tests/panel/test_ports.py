@@ -9,7 +9,7 @@ from gateway.model import LineGuess
 from gateway.service.run import units
 from gateway.spool import live
 from tests.panel.conftest import Browser
-from tests.panel.world import BY_PATH, ENGINEER, EYES, HEART, STATION
+from tests.panel.world import BY_PATH, ENGINEER, EYES, HEART, STATION, World
 
 FREE = f"{BY_PATH}3:1.0"
 SEEN = r"\x01DRM\x02OR- 1.25- 0.50180"
@@ -18,6 +18,21 @@ NEW = {"name": "LENS", "device": FREE, "instrument": "nidek-lm", "station": STAT
 
 def _says(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory):
+    """One for all tests here: to make a box takes longer than to look at it."""
+    made = World(tmp_path_factory.mktemp("box"))
+    made.people()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def peopled(box):
+    yield box
+    box.tidy()
 
 
 @pytest.fixture
@@ -50,9 +65,8 @@ def test_a_port_that_is_added_counts_from_the_next_start(peopled, engineer):
     assert (line.device, line.instrument, line.station) == (FREE, "nidek-lm", STATION)
 
 
-@pytest.mark.parametrize(
-    ("field", "typed", "says"),
-    [
+def test_a_mistake_is_a_sentence_and_nothing_is_saved(peopled, engineer):
+    for field, typed, says in (
         ("name", "../x", "Give the port a name"),
         ("name", EYES, "The name AUTOREF is taken"),
         ("name", STATION, "The name HDMI-1 is taken"),
@@ -60,14 +74,11 @@ def test_a_port_that_is_added_counts_from_the_next_start(peopled, engineer):
         ("device", f"{BY_PATH}1:1.0", "The port AUTOREF uses that device already."),
         ("instrument", "none", "Choose the instrument."),
         ("station", "elsewhere", "Choose the place."),
-    ],
-)
-def test_a_mistake_is_a_sentence_and_nothing_is_saved(peopled, engineer, field, typed, says):
-    answer = engineer.post("/setup/ports", NEW | {field: typed})
-    assert (answer.status_code, says in answer.text) == (400, True)
-    assert "LENS" not in config.saved(peopled.site).serial
-    if field != "name":
-        assert 'value="LENS"' in answer.text
+    ):
+        answer = engineer.post("/setup/ports", NEW | {field: typed})
+        assert (answer.status_code, says in answer.text) == (400, True), says
+        assert "LENS" not in config.saved(peopled.site).serial
+        assert ('value="LENS"' in answer.text) == (field != "name"), "what was right stays in the form"
 
 
 def test_a_device_that_is_typed_goes_before_one_that_is_chosen(peopled, engineer):
@@ -149,18 +160,15 @@ def test_what_is_tried_and_what_was_seen_is_shown_while_it_listens(peopled, engi
     assert f"2400 baud, 7E1 4 whole records 2 damaged characters {SEEN}" in page
 
 
-@pytest.mark.parametrize(
-    ("found", "says"),
-    [
+def test_the_end_says_what_was_found(peopled, engineer):
+    peopled.run_services()
+    for found, says in (
         ({}, "Nothing came."),
         ({"received_bytes": 9, "guesses": (_guess(instruments=(), records=0),)}, "makes sense of it"),
         ({"received_bytes": 9, "guesses": (_guess(),)}, "The best is the first."),
-    ],
-)
-def test_the_end_says_what_was_found(peopled, engineer, found, says):
-    peopled.run_services()
-    peopled.find(**found)
-    assert says in engineer.get(f"/setup/ports/{EYES}/find").text
+    ):
+        peopled.find(**found)
+        assert says in engineer.get(f"/setup/ports/{EYES}/find").text
 
 
 def _use(engineer, instrument="nidek-ark", **line):
@@ -189,7 +197,7 @@ def test_settings_that_differ_from_the_profile_become_a_profile_of_this_site(peo
     assert profile.instrument("nidek-ark") == shipped
 
 
-@pytest.mark.parametrize("wrong", [{"parity": "X"}, {"stop_bits": 3}, {"baud": "fast"}, {"instrument": "none"}])
-def test_settings_that_no_line_has_are_not_used(peopled, engineer, wrong):
-    assert _use(engineer, **wrong).status_code == 400
+def test_settings_that_no_line_has_are_not_used(peopled, engineer):
+    for wrong in ({"parity": "X"}, {"stop_bits": 3}, {"baud": "fast"}, {"instrument": "none"}):
+        assert _use(engineer, **wrong).status_code == 400, wrong
     assert config.saved(peopled.site).serial[HEART] == peopled.site.serial[HEART]

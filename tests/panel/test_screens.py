@@ -448,7 +448,6 @@ def day(tmp_path_factory):
         "inbox": "/readings",
         "give": "/readings/1",
         "give-ask": f"/readings/1/give/{exam.exam_id}",
-        "inbox-discard": "/readings/2/discard",
         "instruments": "/readings/instruments",
         "reading": f"/exam/{exam.exam_id}/captures/7",
         "ports": "/setup/ports",
