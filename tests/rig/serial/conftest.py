@@ -1,10 +1,12 @@
 """Serial ports of the kernel: 16550s on a null-modem cable, one with nothing at its end, a USB adapter that can be pulled out, a pedal.
 
-QEMU plays the 16550s; dummy_hcd and configfs play the USB device (Linux, Documentation/usb/gadget_configfs.rst); uinput the pedal.
+QEMU plays the 16550s; dummy_hcd and configfs play the USB device (Linux, Documentation/usb/gadget_configfs.rst), or we do (`ftdi.py`); uinput
+the pedal.
 """
 
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
 import time
@@ -14,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from gateway.device import evdev
+from gateway.profile import SerialSettings
+from hw.rig.bed import CHECKOUT
+from tests.rig.serial.ftdi import Ftdi
 
 LONELY = "/dev/ttyS1"
 ADAPTER = "/dev/ttyACM0"
@@ -48,7 +53,7 @@ class Adapter:
     far = "/dev/ttyGS0"
 
     def __init__(self) -> None:
-        for module in ("dummy_hcd", "libcomposite", "usb_f_acm", "cdc_acm"):
+        for module in ("libcomposite", "usb_f_acm", "cdc_acm"):
             subprocess.run(["modprobe", module], check=True)
         self._gadget = _CONFIGFS / "meter"
         self._gadget.mkdir()
@@ -78,6 +83,42 @@ class Adapter:
         (self._gadget / "configs" / "c.1" / "acm.0").unlink()
         for part in ("configs/c.1", "functions/acm.0", "strings/0x409", ""):
             (self._gadget / part).rmdir()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sockets() -> None:
+    """Four USB controllers, each with one socket, and the gateway's own names for what is plugged in."""
+    subprocess.run(["modprobe", "dummy_hcd", "num=4"], check=True)
+    Path("/run/udev/rules.d").mkdir(parents=True, exist_ok=True)
+    shutil.copy(CHECKOUT / "firmware-config/usr/lib/udev/rules.d/70-gateway.rules", "/run/udev/rules.d/")
+    subprocess.run(["udevadm", "control", "--reload"], check=True)
+
+
+@pytest.fixture(scope="session")
+def two_ftdi(sockets: None) -> tuple[Ftdi, Ftdi]:
+    """Two FT232s, which stay until the guest is switched off."""
+    return Ftdi(1), Ftdi(2)
+
+
+@pytest.fixture
+def ftdi(two_ftdi: tuple[Ftdi, Ftdi]) -> Iterator[Ftdi]:
+    """An FT232 with a fresh instrument behind it, not yet in its socket."""
+    yield from _fresh(two_ftdi[0])
+
+
+@pytest.fixture
+def other_ftdi(two_ftdi: tuple[Ftdi, Ftdi]) -> Iterator[Ftdi]:
+    """Another one."""
+    yield from _fresh(two_ftdi[1])
+
+
+def _fresh(adapter: Ftdi) -> Iterator[Ftdi]:
+    adapter.line = SerialSettings()
+    adapter.ready()
+    yield adapter
+    if adapter.is_plugged:
+        adapter.unplug()
+    adapter.heard()
 
 
 @pytest.fixture
