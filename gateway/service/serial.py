@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
@@ -221,7 +222,16 @@ class Port:
             self._hearing.moved(self._journal.place)
         if self._journal.place.file != self._settling.marked.file:
             self._move_mark(self._hearing.mark)
-        return self._journal.append(heard.data, heard.at, heard.now_ns, is_damaged=heard.is_damaged, stays=True)
+        append = partial(
+            self._journal.append, heard.data, heard.at, heard.now_ns, is_damaged=heard.is_damaged, stays=True
+        )
+        try:
+            return append()
+        except DiskFull:
+            if self._settling.step is None:
+                raise
+            self._box.spool.quota.make_way()  # the running exam may use the ballast
+            return append()
 
     def _settle(self, ended: Iterable[Ended]) -> None:
         """Keep sets, after the bytes they are made of are durable."""

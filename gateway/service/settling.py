@@ -139,8 +139,11 @@ class Settling:
             self.say("journals were removed", f"{removed[0]} to {removed[-1]}, {len(removed)} days")
 
     def say(self, what: str, text: str) -> None:
-        """Write into the history of the port."""
-        self._box.spool.history.add(f"port {self._name}", what, text=text)
+        """Write into the history of the port; without room, into the log."""
+        try:
+            self._note(what, text)
+        except DiskFull:
+            self._logger.warning("%s: %s", what, text)
 
     # ---- whose it is ----
 
@@ -155,6 +158,9 @@ class Settling:
         if is_doubtful or not step.started_at <= ended.began_at <= self._box.clock.now():
             return BEFORE_THE_RESTART
         return ""
+
+    def _note(self, what: str, text: str) -> None:
+        self._box.spool.history.add(f"port {self._name}", what, text=text)
 
     def _owe(self, owed: _Owed) -> None:
         self._owed.append(owed)
@@ -191,7 +197,7 @@ class Settling:
         if self._is_reprint(owed.step, said, self._came_at(ended)):
             with self._box.spool.transaction():
                 self._box.spool.heard.turned(self._name, ended.mark)
-                self.say("a reprint came", f"{len(said.observations)} values, the same as before: no second object")
+                self._note("a reprint came", f"{len(said.observations)} values, the same as before: no second object")
             return
         try:
             readings.keep(self._box, self._name, self._profile, owed.step, said, also=partial(self._kept, ended))
@@ -217,10 +223,10 @@ class Settling:
                 return
             since = self._came_at(ended) - self._reprints
             if self._reprints and self._box.spool.inbox.has(self._name, digest(said), since):
-                self.say("a reprint came", f"{len(said.observations)} values, the same wait in the inbox already")
+                self._note("a reprint came", f"{len(said.observations)} values, the same wait in the inbox already")
                 return
             self._box.spool.inbox.add(self._name, self._profile.title, said, received_at=ended.received_at, problem=why)
-            self.say("a reading came without an exam", f"{len(said.observations)} values wait in the inbox: {why}")
+            self._note("a reading came without an exam", f"{len(said.observations)} values wait in the inbox: {why}")
 
     # ---- what a person assigned ----
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -71,4 +72,5 @@ class Shown:
             values=recent.values(),
             traces=recent.traces() if is_wanted else (),
         )
-        live.write_instrument(self._run, status)
+        with suppress(OSError):  # it is only looked at: without room it is written the next time
+            live.write_instrument(self._run, status)

@@ -4,33 +4,26 @@ The line is a script (what is read, or what happens in between) and the clock st
 """
 
 import errno
-import threading
-from collections.abc import Callable
 from datetime import timedelta
 
-import pydicom
 import pytest
 from msgspec import structs
 
-from gateway import config, exam
-from gateway import profile as profiles
 from gateway.device.tty import LineErrors
-from gateway.errors import DeviceGone, NotReady
-from gateway.model import CaptureState, Code, InboxState
+from gateway.errors import DeviceGone
+from gateway.model import Code, InboxState
 from gateway.profile import InstrumentProfile, Reading
 from gateway.service import readings, serial, settling
-from gateway.service.compose import Box
 from gateway.service.serial import Port
 from gateway.simulators import nidek
 from gateway.source.serial import DOUBT
 from gateway.spool import journal, live
-from gateway.spool.spool import Spool
+from tests import small_disk
 from tests.flow.clinic import numbers
-from tests.service.world import WHO, site_file
-from tests.spool.world import FakeClock
+from tests.service import full_disk
+from tests.service.port import LENSMETER, PAUSE, PORT, Line, PortAtWork
+from tests.service.world import WHO
 
-PORT = "LM"
-LENSMETER = profiles.instrument("nidek-lm")
 MESSAGE = nidek.lensmeter()
 OTHER = nidek.tonometer()
 MONITOR = InstrumentProfile(
@@ -49,94 +42,10 @@ MONITOR = InstrumentProfile(
 )
 
 
-class Line:
-    """A line that is read as its script says; when that is over, so is the service."""
-
-    def __init__(self, clock: FakeClock, script, *, is_refusing: bool = False) -> None:
-        self._clock, self._script, self._is_refusing = clock, list(script), is_refusing
-        self.stop = threading.Event()
-        self.wrote = b""
-        self._errors = LineErrors()
-
-    def read(self, _timeout_s: float) -> bytes:
-        if not self._script:
-            self.stop.set()
-            return b""
-        step = self._script.pop(0)
-        match step:
-            case bytes():
-                self._clock.sleep(0.01)
-                return step
-            case LineErrors():
-                self._errors = step
-                return self.read(0)
-            case float():
-                self._clock.sleep(step)
-            case Callable():
-                self._clock.sleep(0.01)
-                step()
-        return b""
-
-    def errors(self) -> LineErrors:
-        errors, self._errors = self._errors, LineErrors()
-        return errors
-
-    def write(self, data: bytes) -> None:
-        if self._is_refusing:
-            raise NotReady(device="line", problem="DSR is off")
-        self.wrote += data
-
-
-PAUSE = 2.0
-"""Seconds without a byte: a set ends."""
-
-
-class Box1:
-    """One box, one port, and what is known of both."""
-
-    def __init__(self, folder) -> None:
-        serial = {PORT: {"device": "/dev/null-lm", "instrument": "nidek-lm", "station": "ROOM-1"}}
-        self.site = config.load(site_file(folder, serial=serial))
-        self.clock = FakeClock()
-        self.spool = Spool.open(self.site.data, self.clock)
-        self.box = Box(site=self.site, spool=self.spool, clock=self.clock)
-
-    def start(self):
-        return exam.start(
-            self.spool, self.clock, station="ROOM-1", modality="OT", profile="simulator-ultrasound", patient=WHO
-        )
-
-    def complete(self, step):
-        exam.complete(self.spool, self.clock, step.exam_id)
-
-    def play(self, *script, profile=LENSMETER, is_killed=False, **how) -> Line:
-        line = Line(self.clock, script, **how)
-        port = Port(PORT, self.box, profile)
-        try:
-            port.listen(line, line.stop)
-        finally:
-            if not is_killed:
-                port.close()
-        return line
-
-    def captures(self, step):
-        return [one for one in self.spool.captures.of_exam(step.exam_id) if one.state is not CaptureState.LOST]
-
-    def objects(self, step):
-        found = self.spool.instances.of_exam(step.exam_id)
-        return [pydicom.dcmread(self.spool.blobs.path(one.blob)) for one in found]
-
-    def events(self):
-        return [entry.event for entry in self.spool.history.of(f"port {PORT}")]
-
-    def waiting(self):
-        return self.spool.inbox.waiting()
-
-
 @pytest.fixture
 def at(tmp_path, monkeypatch):
     monkeypatch.setattr(serial, "PACE_S", 0.0)
-    made = Box1(tmp_path)
+    made = PortAtWork(tmp_path)
     yield made
     made.spool.close()
 
@@ -580,3 +489,14 @@ def test_old_journals_go_and_what_was_decided_is_forgotten(at):
     assert len(list(folder.iterdir())) == 2
     assert at.spool.inbox.recent(9) == []
     assert "journals were removed" in at.events()
+
+
+SCENARIOS = (
+    full_disk.without_an_exam_what_arrives_waits_and_the_port_goes_on_when_there_is_room,
+    full_disk.the_running_exam_has_its_readings_from_the_ballast,
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_on_a_disk_that_is_really_full(scenario, tmp_path):
+    small_disk.run("ext4", tmp_path, "tests.service.full_disk", scenario.__name__)
