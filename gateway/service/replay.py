@@ -17,6 +17,7 @@ from gateway.model import CaptureState, ReadingSet
 from gateway.service import hearing, readings
 from gateway.source.serial import Instrument
 from gateway.spool import journal
+from gateway.spool.heard import Kept, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from gateway.errors import UnreadableRecord
-    from gateway.model import Trace
+    from gateway.model import Capture, Trace
     from gateway.profile import InstrumentProfile
     from gateway.service.compose import Box
 
@@ -89,7 +90,12 @@ def keep(box: Box, port: str, paths: Iterable[Path], profile: InstrumentProfile,
     kept = (one for one in box.spool.captures.of_exam(exam_id) if one.state is not CaptureState.LOST)
     if any(one.source == port and abs(one.started_at - at) < SAME for one in kept):
         raise ExamError(problem="this set of readings is in the exam already")
-    readings.keep(box, port, profile, step, readings.in_this_boot(box, at, found))
+
+    def remember(capture: Capture) -> None:
+        kept = Kept(exam_id=exam_id, capture=capture.number)
+        box.spool.heard.remember(port, digest(found), kept, at)
+
+    readings.keep(box, port, profile, step, readings.in_this_boot(box, at, found), also=remember)
 
 
 def _numbered(paths: Iterable[Path], profile: InstrumentProfile, number: int) -> tuple[datetime, ReadingSet]:

@@ -32,6 +32,8 @@ AGAIN_NS: Final = 5_000_000_000
 """What found no room is tried again after so long."""
 MOST_OWED: Final = 200
 """So many sets wait for room in memory; of more, the oldest is left to the journal."""
+SAME: Final = timedelta(seconds=2)
+"""The same content so near in time is this very set: a replay has kept it."""
 ROOM_BYTES: Final = 1 << 20
 NO_EXAM: Final = "No exam was in progress."
 BEFORE_THE_EXAM: Final = "It began before the exam did."
@@ -236,7 +238,7 @@ class Settling:
             return
         exam_id = entry.exam_id
         step = self._box.spool.exams.get(exam_id)
-        if self._is_reprint(step, entry.readings, entry.received_at):
+        if self._has(step, entry.readings, entry.received_at, max(self._reprints, SAME)):
             raise ExamError(problem="the same values are in it already: this is a reprint")
 
         def also(capture: Capture) -> None:
@@ -279,10 +281,10 @@ class Settling:
 
     def _is_reprint(self, step: PerformedStep, said: ReadingSet, came_at: datetime) -> bool:
         """Say whether the same was printed for this exam some minutes before or after, and is still a part of it."""
-        if not self._reprints:
-            return False
-        found = self._box.spool.heard.same(self._name, digest(said), step.exam_id, came_at, self._reprints)
-        return found is not None
+        return bool(self._reprints) and self._has(step, said, came_at, self._reprints)
+
+    def _has(self, step: PerformedStep, said: ReadingSet, came_at: datetime, within: timedelta) -> bool:
+        return self._box.spool.heard.same(self._name, digest(said), step.exam_id, came_at, within) is not None
 
     def _timed(self, ended: Ended) -> ReadingSet:
         """The readings of a set, timed by this boot's clock."""

@@ -13,7 +13,7 @@ from gateway.device.tty import LineErrors
 from gateway.errors import DeviceGone
 from gateway.model import Code, InboxState
 from gateway.profile import InstrumentProfile, Reading
-from gateway.service import readings, serial, settling
+from gateway.service import readings, replay, serial, settling
 from gateway.service.serial import Port
 from gateway.simulators import nidek
 from gateway.source.serial import DOUBT
@@ -204,6 +204,18 @@ def test_a_reprint_that_is_assigned_is_refused_and_said(at):
     at.play(PAUSE)
     assert len(at.captures(step)) == 1
     assert "reprint" in at.waiting()[0].problem
+
+
+def test_what_a_replay_has_kept_already_is_not_kept_again_from_the_inbox(at):
+    profile = structs.replace(LENSMETER, reprint_minutes=0)
+    at.play(MESSAGE, PAUSE, profile=profile)
+    step, (entry,) = at.start(), at.waiting()
+    paths = replay.journals(at.site.data / "serial" / PORT)
+    replay.keep(at.box, PORT, paths, profile, step.exam_id, 1)
+    at.spool.inbox.assign(entry.entry_id, step.exam_id, by="Ada")
+    at.play(PAUSE, profile=profile)
+    assert len(at.captures(step)) == 1
+    assert "already" in at.waiting()[0].problem
 
 
 def test_what_was_assigned_is_known_when_it_is_printed_again(at):
