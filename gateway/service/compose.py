@@ -161,10 +161,11 @@ def of_instance(box: Box, instance: Instance, step: PerformedStep) -> Segment:
 
 
 def origin(box: Box, step: PerformedStep, source: str, *, is_reading: bool) -> tuple[Equipment, ObjectKind]:
-    """Return the equipment and the kind of object behind a capture."""
+    """Return the equipment and the kind of object behind a capture; of a port that is gone by now, nothing is known but that."""
     own = box.site.own_profiles
     if is_reading:
-        return profiles.instrument(box.site.serial[source].instrument, own).equipment, profiles.READINGS
+        port = box.site.serial.get(source)
+        return profiles.instrument(port.instrument, own).equipment if port else Equipment(), profiles.READINGS
     profile = profiles.modality(step.profile, own)
     return profile.equipment, profile.object
 

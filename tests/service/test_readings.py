@@ -15,7 +15,7 @@ from gateway.device.tty import Tty
 from gateway.errors import DiskFull
 from gateway.model import CaptureKind, CaptureState
 from gateway.objects import refraction
-from gateway.service import readings, replay
+from gateway.service import keeper, readings, replay
 from gateway.service.compose import Box
 from gateway.service.serial import Port
 from gateway.simulators import nidek
@@ -158,3 +158,13 @@ def test_an_instrument_whose_profile_knows_no_reprints_states_each_reading_anew(
     message = nidek.autorefractor()
     play(box, structs.replace(ARK, reprint_minutes=0), message, message)
     assert len(box.spool.captures.of_exam(step.exam_id)) == 2
+
+
+def test_readings_of_a_port_that_is_gone_are_identified_like_any_other(box):
+    emergency = exam.start(box.spool, box.clock, station="ROOM-1", modality="OT", profile="simulator-ultrasound")
+    readings.keep(box, PORT, ARK, emergency, reading(box))
+    later = Box(site=structs.replace(box.site, serial={}), spool=box.spool, clock=box.clock)
+    exam.identify(box.spool, emergency.exam_id, patient=WHO)
+    keeper.bring_up_to_date(later)
+    headers = [pydicom.dcmread(box.spool.blobs.path(one.blob)) for one in instances(box, emergency)]
+    assert [(ds.PatientID, ds.ManufacturerModelName) for ds in headers] == [(WHO.patient_id, "ARK-530A")] * 2
