@@ -43,6 +43,9 @@ OLD_NS: Final = 60_000_000_000
 """A value of a live view that came longer ago is marked."""
 _MARGIN = 6
 _BRIEF = 4
+_SHORT = 8
+_WITH_CURVE = 2
+STARTED: Final = Code("111526", "DCM", "DateTime Started")
 
 
 _HELD_BY: Final[Mapping[str, tuple[tuple[MeasurementKind | None, ...], tuple[TraceKind, ...]]]] = MappingProxyType(
@@ -61,8 +64,9 @@ _HELD_BY: Final[Mapping[str, tuple[tuple[MeasurementKind | None, ...], tuple[Tra
 """What each kind of object is made of (`objects.stated`)."""
 _GROUPS: Final[Mapping[Code, tuple[Code, ...]]] = MappingProxyType({SPHERE: (CYLINDER, AXIS), RADIUS_1: (RADIUS_2,)})
 """What is read as one with what; the first of the others must be there."""
-_BESIDES: Final = frozenset({VERTEX_DISTANCE, DISTANCE_PD, NEAR_PD, POWER_1, POWER_2, MERIDIAN_1})
+_BESIDES: Final = frozenset({STARTED, VERTEX_DISTANCE, DISTANCE_PD, NEAR_PD, POWER_1, POWER_2, MERIDIAN_1})
 """What only goes with another value."""
+_FIRST: Final = frozenset({"Heart rate", "Clinical Interpretation"})
 
 
 class Value(Struct, frozen=True, kw_only=True):
@@ -71,6 +75,8 @@ class Value(Struct, frozen=True, kw_only=True):
     label: str
     text: str
     unit: str
+    is_words: bool = False
+    """Text, and not so short that it could stand like a number."""
     doubts: list[str] = []
     age: str = ""
     """How long ago it came; empty where that is not asked, and of what has just come."""
@@ -120,12 +126,13 @@ class Said(Struct, frozen=True, kw_only=True):
 
     parts: list[Part]
     curves: list[Curve]
-    doubts: list[str]
+    unread: list[str]
+    """That there was more than these."""
 
 
 def said(readings: ReadingSet) -> Said:
-    """Return everything of a set."""
-    return Said(parts=parts(readings.observations), curves=curves(readings.traces), doubts=doubts(readings))
+    """Return everything of a set; doubts stand at their values and curves."""
+    return Said(parts=parts(readings.observations), curves=curves(readings.traces), unread=_unread(readings))
 
 
 def parts(observations: Iterable[Observation], now_ns: int | None = None) -> list[Part]:
@@ -139,6 +146,7 @@ def parts(observations: Iterable[Observation], now_ns: int | None = None) -> lis
 def brief(readings: ReadingSet, most: int = _BRIEF) -> Brief:
     """Return the first values, one curve, and every doubt."""
     lines = list(_lines(readings.observations))
+    most = min(most, _WITH_CURVE) if readings.traces else most
     left = len(lines) - most
     more = ngettext("and %(num)d more value", "and %(num)d more values", left) if left > 0 else ""
     curve = drawn(readings.traces[0]) if readings.traces else None
@@ -166,15 +174,19 @@ def doubts(readings: ReadingSet) -> list[str]:
     for trace in readings.traces:
         label = terms.concept(trace.channel)
         found += [gettext("%(what)s: %(doubt)s", what=label, doubt=terms.doubt(doubt)) for doubt in trace.doubts]
-    if readings.unread:
-        found.append(
-            ngettext(
-                "%(num)d part of it is not read; it is kept in the journal",
-                "%(num)d parts of it are not read; they are kept in the journal",
-                readings.unread,
-            )
+    return list(dict.fromkeys([*found, *_unread(readings)]))
+
+
+def _unread(readings: ReadingSet) -> list[str]:
+    if not readings.unread:
+        return []
+    return [
+        ngettext(
+            "%(num)d part of it is not read; it is kept in the journal",
+            "%(num)d parts of it are not read; they are kept in the journal",
+            readings.unread,
         )
-    return list(dict.fromkeys(found))
+    ]
 
 
 def curves(traces: Iterable[Trace | LiveTrace]) -> list[Curve]:
@@ -223,6 +235,7 @@ def _value(one: Observation, now_ns: int | None) -> Value:
         label=terms.concept(one.concept),
         text=text_of(one),
         unit=terms.unit(one.unit),
+        is_words=one.unit is None and len(one.value) > _SHORT,
         doubts=[terms.doubt(each) for each in one.doubts],
         age=age(passed_ns) if passed_ns > NEW_NS else "",
         is_old=passed_ns > OLD_NS,
@@ -245,7 +258,8 @@ def _ranked(observations: Sequence[Observation]) -> Iterator[tuple[int, Line]]:
         found = _together(observations, number)
         taken |= set(found)
         group = [observations[each] for each in found]
-        rank = 0 if len(group) > 1 else 2 if one.concept in _BESIDES else 1
+        is_first = len(group) > 1 or one.concept.meaning in _FIRST
+        rank = 0 if is_first else 2 if one.concept in _BESIDES else 1
         is_doubtful = any(each.doubts for each in group)
         yield rank, Line(side=terms.side(one.laterality), text=_line(group), is_doubtful=is_doubtful)
 

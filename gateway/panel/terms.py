@@ -100,16 +100,9 @@ _MEANINGS: Final[tuple[str, ...]] = (
     lazy_gettext("Peak inspiratory pressure"),
     lazy_gettext("Positive end-expiratory pressure"),
     lazy_gettext("Airway resistance"),
-    lazy_gettext("RR interval global"),
-    lazy_gettext("PR interval global"),
-    lazy_gettext("QRS duration global"),
-    lazy_gettext("QT interval global"),
-    lazy_gettext("QTc interval global"),
     lazy_gettext("P Axis"),
     lazy_gettext("QRS axis"),
     lazy_gettext("T axis"),
-    lazy_gettext("DateTime Started"),
-    lazy_gettext("Clinical Interpretation"),
     lazy_gettext("Corneal-compensated intraocular pressure"),
     lazy_gettext("Hysteresis of the cornea"),
     lazy_gettext("Arterial Pulse Waveform"),
@@ -119,6 +112,21 @@ _MEANINGS: Final[tuple[str, ...]] = (
     lazy_gettext("CO2 Respiration"),
     lazy_gettext("Comment"),
 )
+_PLAINER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "DateTime Started": lazy_gettext("Recorded at"),
+        "Clinical Interpretation": lazy_gettext("Interpretation"),
+        "P duration global": lazy_gettext("P duration"),
+        "PP interval global": lazy_gettext("PP interval"),
+        "PR interval global": lazy_gettext("PR interval"),
+        "QRS duration global": lazy_gettext("QRS duration"),
+        "QT interval global": lazy_gettext("QT interval"),
+        "QTc interval global": lazy_gettext("QTc interval"),
+        "QTc global using Bazett formula": lazy_gettext("QTc (Bazett)"),
+        "RR interval global": lazy_gettext("RR interval"),
+    }
+)
+"""Meanings that nobody says."""
 _LABELLED: Final = re.compile(r"(?P<what>.+?)(?: \((?P<label>[^()]*)\))?")
 """A meaning, and what the instrument itself calls it."""
 _UNITS: Final[Mapping[str, str]] = MappingProxyType(
@@ -212,6 +220,8 @@ def concept(code: Code) -> str:
 
 def _meant(meaning: str) -> str:
     """Say a meaning part by part: "Arterial pressure, systolic (P1)"."""
+    if meaning in _PLAINER:
+        return str(_PLAINER[meaning])
     found = _LABELLED.fullmatch(meaning)
     if found is None or in_this_language(meaning) != meaning:
         return in_this_language(meaning)

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from gateway import profile
-from gateway.model import CaptureKind, InboxState
+from gateway.model import CaptureKind, InboxState, ReadingSet
 from gateway.panel import measured
-from gateway.simulators import nidek
+from gateway.simulators import electrocardiograph, nidek
+from gateway.source.dialects import scp_ecg
 from gateway.source.serial import Instrument
 from tests.panel.world import ENGINEER, EYES, HEART, TECHNOLOGIST, steps
 
@@ -63,7 +64,7 @@ def test_a_person_gives_a_reading_to_an_exam_and_both_sides_are_shown_before(peo
     assert "checked" not in choice
     asked = _says(browser.get(f"/readings/{entry.entry_id}/give/{exam.exam_id}").text)
     assert "The reading NIDEK autorefractor (ARK-530A)" in asked
-    assert "Axis left: it is above 180" in asked
+    assert "Axis 181 ° it is above 180" in asked
     assert "The exam Mwangi, Grace" in asked
     assert peopled.spool.inbox.get(entry.entry_id).state is InboxState.WAITING
     browser.post(f"/readings/{entry.entry_id}/give/{exam.exam_id}")
@@ -158,6 +159,26 @@ def test_what_is_read_first_stands_first(world):
         "Right Radius 7.86 / 7.53 mm",
         "Left Radius 7.95 / 7.71 mm",
     ]
+
+
+def test_of_an_electrocardiogram_the_rate_and_what_it_means_stand_first(world):
+    heard = scp_ecg.read(electrocardiograph.record(electrocardiograph.recording(seconds=2.0)), 1)
+    said = ReadingSet(observations=tuple(heard.observations), received_ns=1)
+    with world.app.test_request_context():
+        found = [(line.text, line.is_doubtful) for line in measured.brief(said).lines]
+        all_of_it = measured.said(said).parts[0].values
+    assert found[:2] == [("Heart rate 75 /min", False), ("Interpretation SINUS RHYTHM", True)]
+    assert all_of_it[0].label == "Recorded at"
+    assert all_of_it[0].is_words
+
+
+def test_what_an_instrument_calls_itself_runs_nothing(peopled, browser, exam):
+    hostile = "<script>alert(1)</script>"
+    entry = peopled.stray(peopled.eyes(model_name=hostile), instrument=hostile)
+    peopled.measure(exam, "ar", said=peopled.eyes(model_name=hostile))
+    for path in ("/readings", f"/readings/{entry.entry_id}", f"/exam/{exam.exam_id}/captures/1"):
+        assert "<script>alert" not in browser.get(path).text
+        assert "&lt;script&gt;alert" in browser.get(path).text
 
 
 def test_an_electrocardiogram_is_a_small_curve_and_opens_to_all_leads(peopled, browser, exam):

@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from gateway.model import CaptureKind, CaptureState, Patient, Signal, StepStatus
 from gateway.spool import live
-from tests.panel.world import ENGINEER, EYES, PASSWORD, PIN, STATION, TECHNOLOGIST, World, phantom, steps
+from tests.panel.world import ENGINEER, EYES, PASSWORD, PIN, STATION, TECHNOLOGIST, World, phantom, pressure, steps
 
 pytestmark = pytest.mark.browser
 
@@ -363,6 +363,19 @@ def test_a_capture_that_a_pedal_elsewhere_made_appears_by_itself(served, page):
     exam = _open_exam(served, page)
     served.world.capture(exam)
     expect(page.get_by_role("button", name="Discard capture 1")).to_be_visible()
+
+
+def test_what_an_instrument_says_and_what_waits_appear_by_themselves(served, page):
+    world = served.world
+    _open_exam(served, page)
+    world.stray()
+    expect(page.get_by_role("link", name="1 reading waits")).to_be_visible()
+    now_ns = world.clock.monotonic_ns()
+    world.hear(values=(pressure(now_ns),))
+    page.goto("/readings/instruments")
+    expect(page.get_by_text("16.5")).to_be_visible()
+    world.hear(values=(pressure(now_ns, "17.5"),))
+    expect(page.get_by_text("17.5")).to_be_visible()
 
 
 def test_good_news_leaves_the_picture_and_bad_news_stays(served, page):

@@ -420,9 +420,9 @@ def eyes(now_ns: int) -> tuple[Observation, ...]:
     return tuple(found)
 
 
-def pressure(now_ns: int) -> Observation:
+def pressure(now_ns: int, value: str = "16.5") -> Observation:
     """One value that belongs to no measurement of a refraction."""
-    return Observation(concept=PRESSURE, value="16.5", unit=MMHG, laterality="R", received_ns=now_ns)
+    return Observation(concept=PRESSURE, value=value, unit=MMHG, laterality="R", received_ns=now_ns)
 
 
 def heart(seconds: int = 10, hz: int = 500) -> tuple[Trace, ...]:
