@@ -20,7 +20,7 @@ from msgspec import Struct, structs
 from gateway import config
 from gateway.errors import BlobCorrupt, BlobMissing, GatewayError, PeerError
 from gateway.objects import revise
-from gateway.service import correction, log, notify, rejection, unit
+from gateway.service import correction, giving, log, notify, rejection, unit
 from gateway.service.bell import ring
 from gateway.service.compose import Box, of_instance, words
 from gateway.source import worklist
@@ -42,6 +42,7 @@ CORRECT_S: Final = 1.0
 REJECT_S: Final = 1.0
 CHECKPOINT_S: Final = 5.0
 TAKE_BACK_S: Final = 5.0
+GIVE_S: Final = 2.0
 ROOM_S: Final = 10.0
 PURGE_S: Final = 60.0
 CLOCK_S: Final = 5.0
@@ -148,6 +149,13 @@ def reject(box: Box) -> None:
     _pay_each(box, [(owed.exam_id, partial(rejection.pay, box, owed)) for owed in box.spool.captures.notes_owed()])
 
 
+def give(box: Box) -> None:
+    """Keep what a person assigned from the inbox, of a port that has no service any more."""
+    served = {name for name, port in box.site.serial.items() if port.is_enabled}
+    for port in box.spool.inbox.ports_assigned() - served:
+        giving.take(box, port)
+
+
 def checkpoint(box: Box) -> None:
     """Copy the WAL into the database."""
     box.spool.checkpoint()
@@ -240,6 +248,7 @@ def _tasks() -> list[Task]:
         Task("room", ROOM_S, RoomWatch()),
         Task("time", NOTE_S, note_time),
         Task("purge", PURGE_S, purge),
+        Task("inbox", GIVE_S, give),
     ]
 
 

@@ -12,17 +12,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from gateway import profile as profiles
-from gateway.clock import BUILT_AT
-from gateway.errors import DiskFull, ExamError, GatewayError, ProfileError, WrongState
-from gateway.service import log, readings
+from gateway.errors import DiskFull, GatewayError
+from gateway.service import giving, log, readings
 from gateway.spool import journal
 from gateway.spool.heard import Kept, digest
 
 if TYPE_CHECKING:
-    from gateway.model import Capture, InboxEntry, PerformedStep, ReadingSet
+    from gateway.model import Capture, PerformedStep, ReadingSet
     from gateway.profile import InstrumentProfile
     from gateway.service.compose import Box
     from gateway.service.hearing import Ended
@@ -32,13 +30,10 @@ AGAIN_NS: Final = 5_000_000_000
 """What found no room is tried again after so long."""
 MOST_OWED: Final = 200
 """So many sets wait for room in memory; of more, the oldest is left to the journal."""
-SAME: Final = timedelta(seconds=2)
-"""The same content so near in time is this very set: a replay has kept it."""
 ROOM_BYTES: Final = 1 << 20
 NO_EXAM: Final = "No exam was in progress."
 BEFORE_THE_EXAM: Final = "It began before the exam did."
 BEFORE_THE_RESTART: Final = "It came before the box was restarted."
-LATE: Final = "when it was measured is not known, the clock was wrong"
 MB: Final = 1 << 20
 
 
@@ -110,18 +105,8 @@ class Settling:
             self.marked = mark
 
     def take_assigned(self) -> None:
-        """Keep what a person has assigned, or say why not; without room it stays assigned, and is taken the next time."""
-        for entry in self._box.spool.inbox.assigned(self._name):
-            try:
-                self._give(entry)
-            except WrongState:
-                continue  # a person has decided otherwise meanwhile
-            except DiskFull as error:
-                self._logger.warning("%s", error, extra={"CODE": error.code})
-                return
-            except GatewayError as error:
-                if entry.exam_id is not None:
-                    self._box.spool.inbox.refuse(entry.entry_id, entry.exam_id, str(error))
+        """Keep what a person has assigned to this port, or say why not."""
+        giving.take(self._box, self._name, [self._profile])
 
     def tidy(self) -> None:
         """Forget what is older than this site keeps it; while the clock is in doubt nothing is old."""
@@ -230,49 +215,6 @@ class Settling:
             self._box.spool.inbox.add(self._name, self._profile.title, said, received_at=ended.received_at, problem=why)
             self._note("a reading came without an exam", f"{len(said.observations)} values wait in the inbox: {why}")
 
-    # ---- what a person assigned ----
-
-    def _give(self, entry: InboxEntry) -> None:
-        """Keep an entry in the exam that a person named, with its time."""
-        if entry.exam_id is None:
-            return
-        exam_id = entry.exam_id
-        step = self._box.spool.exams.get(exam_id)
-        if self._has(step, entry.readings, entry.received_at, max(self._reprints, SAME)):
-            raise ExamError(problem="the same values are in it already: this is a reprint")
-
-        def also(capture: Capture) -> None:
-            kept = Kept(exam_id=exam_id, capture=capture.number)
-            self._box.spool.inbox.keep(entry.entry_id, exam_id)
-            self._box.spool.heard.remember(self._name, digest(entry.readings), kept, entry.received_at)
-
-        said = self._of_its_time(entry)
-        readings.keep(self._box, self._name, self._titled(entry.instrument), step, said, also=also)
-        self.say("a reading was assigned", f"{len(said.observations)} values are kept in exam {exam_id}")
-
-    def _of_its_time(self, entry: InboxEntry) -> ReadingSet:
-        """The readings timed by this boot's clock; of a time that cannot be true, by now, and it is said."""
-        if self._box.spool.inbox.boot_of(entry.entry_id) == self._box.clock.boot_id():
-            return entry.readings
-        if entry.received_at >= BUILT_AT:
-            return readings.in_this_boot(self._box, entry.received_at, entry.readings)
-        said = readings.in_this_boot(self._box, self._box.clock.now(), entry.readings)
-        return structs.replace(
-            said,
-            observations=tuple(structs.replace(one, doubts=(*one.doubts, LATE)) for one in said.observations),
-            traces=tuple(structs.replace(one, doubts=(*one.doubts, LATE)) for one in said.traces),
-        )
-
-    def _titled(self, title: str) -> InstrumentProfile:
-        """The instrument that said it: another one may be on the port since. Raises ProfileError when it is not known any more."""
-        own = self._box.site.own_profiles
-        if title == self._profile.title:
-            return self._profile
-        for name in profiles.names("instruments", own):
-            if (found := profiles.instrument(name, own)).title == title:
-                return found
-        raise ProfileError(name=title, problem="is not the instrument on this port any more, and no file describes it")
-
     # ---- when, and whether it came before ----
 
     @property
@@ -281,10 +223,10 @@ class Settling:
 
     def _is_reprint(self, step: PerformedStep, said: ReadingSet, came_at: datetime) -> bool:
         """Say whether the same was printed for this exam some minutes before or after, and is still a part of it."""
-        return bool(self._reprints) and self._has(step, said, came_at, self._reprints)
-
-    def _has(self, step: PerformedStep, said: ReadingSet, came_at: datetime, within: timedelta) -> bool:
-        return self._box.spool.heard.same(self._name, digest(said), step.exam_id, came_at, within) is not None
+        if not self._reprints:
+            return False
+        found = self._box.spool.heard.same(self._name, digest(said), step.exam_id, came_at, self._reprints)
+        return found is not None
 
     def _timed(self, ended: Ended) -> ReadingSet:
         """The readings of a set, timed by this boot's clock."""

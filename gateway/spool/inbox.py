@@ -103,6 +103,10 @@ class Inbox:
         )
         return [_entry(row) for row in rows]
 
+    def ports_assigned(self) -> set[str]:
+        """Return the ports of which something is assigned and not kept yet."""
+        return {row["port"] for row in self._store.rows("SELECT DISTINCT port FROM inbox WHERE state = 'ASSIGNED'")}
+
     def assign(self, entry_id: int, exam_id: UUID, by: str) -> InboxEntry:
         """Say whose it is; the caller rings the service of its port. Until that has kept it, it can be assigned anew.
 

@@ -13,7 +13,8 @@ from gateway.device.tty import LineErrors
 from gateway.errors import DeviceGone
 from gateway.model import Code, InboxState
 from gateway.profile import InstrumentProfile, Reading
-from gateway.service import readings, replay, serial, settling
+from gateway.service import keeper, readings, replay, serial, settling
+from gateway.service.compose import Box
 from gateway.service.serial import Port
 from gateway.simulators import nidek
 from gateway.source.serial import DOUBT
@@ -131,6 +132,18 @@ def test_what_waited_across_a_reboot_keeps_the_time_at_which_it_came(at):
     at.play(PAUSE)
     (capture,) = at.captures(step)
     assert abs(capture.started_at - entry.received_at) < timedelta(milliseconds=1)
+
+
+def test_what_is_assigned_of_a_port_that_is_gone_is_kept_by_the_keeper(at):
+    at.play(MESSAGE, PAUSE)
+    step, (entry,) = at.start(), at.waiting()
+    at.spool.inbox.assign(entry.entry_id, step.exam_id, by="Ada")
+    keeper.give(at.box)
+    assert at.captures(step) == [], "its port has a service"
+    keeper.give(Box(site=structs.replace(at.site, serial={}), spool=at.spool, clock=at.clock))
+    (ds,) = at.objects(step)
+    assert (ds.Modality, ds.Manufacturer) == ("LEN", LENSMETER.equipment.manufacturer)
+    assert at.waiting() == []
 
 
 def test_what_came_by_a_clock_that_was_wrong_says_so(at):
