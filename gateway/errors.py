@@ -153,6 +153,13 @@ class NotReady(DeviceError):
     act = "technologist"
 
 
+class LineSwitchedOff(DeviceError):
+    """{device} is switched off in the configuration."""
+
+    code = "G206"
+    hint = "Nobody listens to it. Set-up, Ports switches it on again, from the next start of the gateway."
+
+
 class NoSignal(DeviceError):
     """No picture arrives on {device}."""
 

@@ -156,6 +156,9 @@ def devices(site: Site) -> Iterator[Finding]:
     for name, grabber in site.grabber.items():
         yield _video(f"grabber {name}", grabber.device)
     for name, line in site.serial.items():
+        if not line.is_enabled:
+            yield Finding(subject=f"serial {name}", verdict="good", text=f"{line.device} is switched off")
+            continue
         is_there = Path(line.device).exists()
         hint = "" if is_there else "Is the adapter plugged in? ls -l /dev/gateway /dev/serial/by-path names what is."
         text = line.device if is_there else f"{line.device} is not there"

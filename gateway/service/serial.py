@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device.tty import Tty
-from gateway.errors import DeviceError, DiskFull, NotReady
+from gateway.errors import DeviceError, DiskFull, LineSwitchedOff, NotReady
 from gateway.model import Detection
 from gateway.service import compose, detecting, log, notify
 from gateway.service.complaints import Complaints
@@ -60,13 +60,19 @@ BEHIND_BYTES: Final = 1 << 18
 
 
 def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: Bell) -> None:
-    """Serve one port until told to stop; an adapter that is unplugged is opened again when it is back."""
+    """Serve one port until told to stop; an adapter that is unplugged is opened again when it is back.
+
+    Of a port that is switched off only the house is kept: what was assigned to it before is still made into objects.
+    """
+    line = site.serial[name]
     box = compose.Box(site=site, spool=spool, clock=clock)
-    port = Port(name, box, profiles.instrument(site.serial[name].instrument, site.own_profiles), bell)
+    port = Port(name, box, profiles.instrument(line.instrument, site.own_profiles), bell)
     notify.ready()
     while not stop.is_set():
         try:
-            with Tty(site.serial[name].device, port.profile.line) as tty:
+            if not line.is_enabled:
+                raise LineSwitchedOff(device=line.device)
+            with Tty(line.device, port.profile.line) as tty:
                 port.plugged()
                 port.listen(tty, stop)
         except DeviceError as error:
