@@ -151,9 +151,15 @@ def reject(box: Box) -> None:
 
 def give(box: Box) -> None:
     """Keep what a person assigned from the inbox, of a port that has no service any more."""
-    served = {name for name, port in box.site.serial.items() if port.is_enabled}
-    for port in box.spool.inbox.ports_assigned() - served:
-        giving.take(box, port)
+    if not (assigned := box.spool.inbox.ports_assigned()):
+        return
+    from gateway.panel.health import is_running
+
+    for port in assigned:
+        line = box.site.serial.get(port)
+        has_service = line is not None and line.is_enabled
+        if not has_service and not is_running(box.site.data, f"serial@{port}"):
+            giving.take(box, port)
 
 
 def checkpoint(box: Box) -> None:

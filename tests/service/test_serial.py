@@ -19,6 +19,7 @@ from gateway.service.serial import Port
 from gateway.simulators import nidek
 from gateway.source.serial import DOUBT
 from gateway.spool import journal, live
+from gateway.spool.lock import ServiceLock
 from tests import small_disk
 from tests.flow.clinic import numbers
 from tests.service import full_disk
@@ -140,7 +141,11 @@ def test_what_is_assigned_of_a_port_that_is_gone_is_kept_by_the_keeper(at):
     at.spool.inbox.assign(entry.entry_id, step.exam_id, by="Ada")
     keeper.give(at.box)
     assert at.captures(step) == [], "its port has a service"
-    keeper.give(Box(site=structs.replace(at.site, serial={}), spool=at.spool, clock=at.clock))
+    gone = Box(site=structs.replace(at.site, serial={}), spool=at.spool, clock=at.clock)
+    with ServiceLock(at.site.data / "locks", f"serial@{PORT}"):
+        keeper.give(gone)
+    assert at.captures(step) == [], "its service still runs, until it is stopped"
+    keeper.give(gone)
     (ds,) = at.objects(step)
     assert (ds.Modality, ds.Manufacturer) == ("LEN", LENSMETER.equipment.manufacturer)
     assert at.waiting() == []
