@@ -91,23 +91,28 @@ def record(
     coding: Coding = "huffman",
     differences: int = 2,
     reference_step: int = 0,
+    thinned: int = 1,
     statements: Sequence[bytes] = STATEMENTS,
     bodies: dict[int, bytes] | None = None,
 ) -> bytes:
     """Return the whole record. `reference_step` > 0: reference beats are subtracted, in units of so many steps.
 
-    `bodies`: sections to be written otherwise, without their headers; an empty one is left out.
+    `thinned` > 1: of so many samples of the rest only their mean is kept, outside the protected areas around each QRS. `bodies`: sections to be written otherwise, without their headers; an empty one is left out.
     """
     reference = _reference(recorded, reference_step) if reference_step else {}
     rhythm = _subtracted(recorded, reference, reference_step) if reference_step else recorded.leads
+    if thinned > 1:
+        rhythm = {number: _means(lead, protected(recorded, thinned), thinned) for number, lead in rhythm.items()}
     interval_us = 1_000_000 // recorded.hz
     written = {
         1: _about(),
         2: {"plain": b"", "huffman": struct.pack("<H", DEFAULT_TABLE), "table": _table()}[coding],
         3: _leads(recorded, is_subtracted=bool(reference_step)),
-        4: _beats(recorded) if reference_step else b"",
-        5: _block(reference, recorded.step_nv * reference_step, interval_us, differences, coding) if reference else b"",
-        6: _block(rhythm, recorded.step_nv, interval_us, differences, coding),
+        4: _beats(recorded, thinned) if reference_step else b"",
+        5: _block(reference, recorded.step_nv * reference_step, interval_us, differences, coding, 1)
+        if reference
+        else b"",
+        6: _block(rhythm, recorded.step_nv, interval_us * thinned, differences, coding, thinned),
         7: _measured(recorded),
         8: _stated(statements),
     }
@@ -317,23 +322,44 @@ def _leads(recorded: Recording, *, is_subtracted: bool) -> bytes:
     return struct.pack("<BB", count, flags) + b"".join(rows)
 
 
-def _beats(recorded: Recording) -> bytes:
+def protected(recorded: Recording, thinned: int = 1) -> list[tuple[int, int]]:
+    """Return the first and the last sample, from 1, of the area around each QRS; between two there are `thinned` times n."""
+    areas = ((peak - recorded.hz // 25, peak + recorded.hz // 20) for peak in recorded.peaks)
+    return [(first // thinned * thinned + 1, -(-last // thinned) * thinned) for first, last in areas]
+
+
+def _means(lead: list[int], areas: list[tuple[int, int]], thinned: int) -> list[int]:
+    kept: list[int] = []
+    at = 0
+    for first, last in areas:
+        kept += [*_mean(lead[at : first - 1], thinned), *lead[first - 1 : last]]
+        at = last
+    return kept + _mean(lead[at:], thinned)
+
+
+def _mean(values: list[int], thinned: int) -> list[int]:
+    return [round(sum(values[at : at + thinned]) / thinned) for at in range(0, len(values), thinned)]
+
+
+def _beats(recorded: Recording, thinned: int) -> bytes:
     """Section 4: the length and the fiducial point of reference beat 0; where it was subtracted; where QRS is."""
     length_ms = len(_window(recorded, 0)) * 1000 // recorded.hz
-    rows, protected = b"", b""
+    rows = b""
     for peak in recorded.peaks:
         window = _window(recorded, peak)
         rows += struct.pack("<HIII", 0, window[0] + 1, peak + 1, window[-1] + 1)
-        protected += struct.pack("<II", peak - recorded.hz // 25, peak + recorded.hz // 20)
     middle = round(BEFORE_R_S * recorded.hz) + 1
-    return struct.pack("<HHH", length_ms, middle, len(recorded.peaks)) + rows + protected
+    areas = b"".join(struct.pack("<II", *area) for area in protected(recorded, thinned))
+    return struct.pack("<HHH", length_ms, middle, len(recorded.peaks)) + rows + areas
 
 
-def _block(leads: dict[int, list[int]], step_nv: int, interval_us: int, differences: int, coding: Coding) -> bytes:
+def _block(
+    leads: dict[int, list[int]], step_nv: int, interval_us: int, differences: int, coding: Coding, thinned: int
+) -> bytes:
     """Section 5 or 6."""
     encoded = [_encoded(lead, differences, coding) for lead in leads.values()]
     sizes = struct.pack(f"<{len(encoded)}H", *(len(each) for each in encoded))
-    return struct.pack("<HHBB", step_nv, interval_us, differences, 0) + sizes + b"".join(encoded)
+    return struct.pack("<HHBB", step_nv, interval_us, differences, thinned > 1) + sizes + b"".join(encoded)
 
 
 def _encoded(lead: list[int], differences: int, coding: Coding) -> bytes:

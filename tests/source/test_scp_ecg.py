@@ -28,6 +28,7 @@ from gateway.simulators.electrocardiograph import (
     Electrocardiograph,
     Recording,
     Refused,
+    protected,
     record,
     recording,
 )
@@ -95,6 +96,39 @@ def test_every_lead_is_the_original_sample_by_sample(coding: Coding, differences
     assert {(one.kind, one.hz, one.step, one.zero, one.doubts) for one in said.traces} == {
         (TraceKind.ECG, 250.0, "5", "0", ())
     }
+
+
+@pytest.mark.parametrize("thinned", [2, 4])
+def test_of_a_thinned_out_ecg_the_beats_are_the_original_and_the_rest_says_what_it_is(thinned: int) -> None:
+    """PixelMed, run on the same records, finds the same samples, but for its fiducial point, which it counts from 0."""
+    areas = protected(SMALL, thinned)
+    said = read(record(SMALL, reference_step=2, thinned=thinned))
+    for trace, lead in zip(said.traces, SMALL.leads.values(), strict=True):
+        found = samples(trace)
+        assert (len(found), trace.hz, trace.step) == (len(lead), 250.0, "5")
+        assert all(found[first - 1 : last] == lead[first - 1 : last] for first, last in areas)
+        assert max(abs(ours - theirs) for ours, theirs in zip(found, lead, strict=True)) <= 4
+        assert trace.doubts == (
+            f"between the beats {thinned} samples are one value: the electrocardiograph thinned them out",
+        )
+
+
+def test_an_ecg_that_is_thinned_out_in_an_unknown_way_is_refused() -> None:
+    whole = record(SMALL, reference_step=1, thinned=4)
+    beats = body_of(whole, 4)
+    crooked = beats[:-4] + struct.pack("<I", protected(SMALL, 4)[-1][1] - 1)
+    assert "way that is not known" in problem(record(SMALL, reference_step=1, thinned=4, bodies={4: crooked}))
+    assert "way that is not known" in problem(record(SMALL, reference_step=1, thinned=4, bodies={5: b""}))
+    no_areas = beats[: 6 + 14 * len(SMALL.peaks)]
+    assert "way that is not known" in problem(record(SMALL, reference_step=1, thinned=4, bodies={4: no_areas}))
+
+
+def test_beats_that_no_heart_has_are_refused() -> None:
+    beat = struct.pack("<HIII", 0, 1, 60, 500)
+    many = struct.pack("<HHH", 648, 60, 40) + beat * 40
+    assert "one upon the other" in problem(record(SMALL, reference_step=1, bodies={4: many}))
+    more = struct.pack("<HHH", 648, 60, 6000) + beat * 6000
+    assert "more beats" in problem(record(SMALL, reference_step=1, bodies={4: more}))
 
 
 @settings(max_examples=60, deadline=None, database=None)
@@ -309,6 +343,7 @@ def test_what_is_unknown_is_named() -> None:
     assert "end too early" in problem(made(s6=coded[:6] + bytes(4)))
     assert "more samples than an ECG" in problem(made(s3=struct.pack("<BBIIB", 1, 0, 1, 4_000_000_000, 1)))
     assert "which samples" in problem(made(s3=struct.pack("<BBIIB", 1, 0, 9, 8, 1)))
+    assert "unknown code" in problem(made(s2=struct.pack("<HH", 1, 0)))
     assert "table 9" in problem(
         made(s2=struct.pack("<HHBBBhIBBBhI", 1, 2, 1, 1, 0, 9, 0, 1, 1, 0, 9, 1)),
     )
@@ -350,17 +385,19 @@ def test_any_section_is_read_or_named(campaign: Callable[[int, int], int]) -> No
         st.dictionaries(st.integers(1, 12), st.binary(max_size=80), max_size=4),
         st.sampled_from(["plain", "huffman", "table"]),
         st.integers(0, 2),
+        st.sampled_from([1, 2]),
         st.data(),
     )
-    def check(bodies: dict[int, bytes], coding: Coding, step: int, data: st.DataObject) -> None:
-        whole = record(TINY, coding=coding, reference_step=step)
+    def check(bodies: dict[int, bytes], coding: Coding, step: int, thin: int, data: st.DataObject) -> None:
+        thinned = thin if step else 1
+        whole = record(TINY, coding=coding, reference_step=step, thinned=thinned)
         number = data.draw(st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8]))
         if step or number not in {4, 5}:
             body = bytearray(body_of(whole, number)) if number != 2 or coding != "plain" else bytearray(9)
             for _ in range(data.draw(st.integers(0, 3))):
                 body[data.draw(st.integers(0, min(len(body), 60) - 1))] = data.draw(st.integers(0, 255))
             bodies = {number: bytes(body), **bodies}
-        read_or_named(record(TINY, coding=coding, reference_step=step, bodies=bodies))
+        read_or_named(record(TINY, coding=coding, reference_step=step, thinned=thinned, bodies=bodies))
 
     check()
 

@@ -2,14 +2,13 @@
 
 Every checksum is enforced, of the record and of each section. Who was examined (section 1) is not used: the exam in progress
 says it; its date and time are a text, for a person who must tell two records apart: an electrocardiograph may send what it has
-stored for hours. A lead that the record does not have is
-not computed. Where leads do not cover the same time, NO_SAMPLE fills them up to the whole of the recording.
+stored for hours. A lead that the record does not have is not computed. Where leads do not cover the same time, NO_SAMPLE fills
+them up to the whole of the recording.
 
 Sources: the sections as PixelMed reads them (com.pixelmed.scpecg, after prEN 1064:2002), and ecgdatakit's parser for the
 languages, the filters and the values that mean "not measured". PR, QRS and QT are the differences of the stated limits of the
-waves, which is what these words mean. Not read, as no source says how or none agrees: samples thinned out between beats
-(bimodal compression), rhythm in section 12 (SCP-ECG 3), spikes of a pacemaker, measurements of each lead (10), makers'
-own sections.
+waves, which is what these words mean. Not read: rhythm in section 12 (SCP-ECG 3), spikes of a pacemaker, measurements of each
+lead (10), makers' own sections.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from msgspec import Struct, structs
 
 from gateway.errors import UnreadableRecord
 from gateway.model import NO_SAMPLE, Code, Observation, Trace, TraceKind
-from gateway.source.dialects import scp_codes, scp_signal
+from gateway.source.dialects import scp_codes, scp_leads
 from gateway.source.dialects.said import Said
 from gateway.wire.xmodem import SizedRecords, Xmodem
 
@@ -74,19 +73,6 @@ class Device(Struct, frozen=True, kw_only=True):
     low_hz: float | None = None
     high_hz: float | None = None
     notch_hz: float | None = None
-
-
-class Lead(Struct, frozen=True):
-    """One lead of section 3: samples `first` to `last` of the recording, from 1."""
-
-    first: int
-    last: int
-    number: int
-
-    @property
-    def count(self) -> int:
-        """How many samples it has."""
-        return self.last - self.first + 1
 
 
 class ScpEcg:
@@ -238,84 +224,34 @@ def _started(device: Device) -> Iterator[Observation]:
 
 
 def _traces(sections: dict[int, bytes], device: Device) -> Iterator[Trace]:
-    leads, is_subtracted = _leads(sections[3])
-    codes = scp_signal.tables(sections[2]) if 2 in sections else ()
-    rhythm = scp_signal.block(sections[6], len(leads))
-    reference = scp_signal.block(sections[5], len(leads)) if 5 in sections else None
-    if rhythm.is_thinned and (reference is None or reference.interval_us != rhythm.interval_us):
-        raise UnreadableRecord(problem="its samples are thinned out between the beats (bimodal compression)")
-    decoded = [
-        scp_signal.samples(data, lead.count, rhythm.differences, codes)
-        for data, lead in zip(rhythm.leads, leads, strict=True)
-    ]
-    step_nv = rhythm.step_nv
-    if is_subtracted:
-        decoded, step_nv = _with_beats(sections.get(4, b""), rhythm, reference, leads, decoded, codes)
-    numbers = [lead.number for lead in leads]
+    recorded = scp_leads.decode(sections)
+    leads = recorded.leads
     start, end = min(lead.first for lead in leads), max(lead.last for lead in leads)
-    for part, (lead, values) in enumerate(zip(leads, decoded, strict=True), start=1):
-        scp_signal.check(values)
+    for at, (lead, values) in enumerate(zip(leads, recorded.samples, strict=True)):
         whole = [NO_SAMPLE] * (lead.first - start) + values + [NO_SAMPLE] * (end - lead.last)
-        code = scp_codes.LEADS.get(lead.number)
-        doubts = [] if code else [f"the record calls it lead {lead.number}, which is not known"]
-        if numbers.count(lead.number) > 1:
-            doubts.append(f"the record has this lead more than once: this is the lead in place {part}")
         yield Trace(
             kind=TraceKind.ECG,
-            channel=code or scp_codes.UNSPECIFIED,
+            channel=scp_codes.LEADS.get(lead.number, scp_codes.UNSPECIFIED),
             unit=scp_codes.MICROVOLT,
-            hz=1_000_000 / rhythm.interval_us,
-            step=f"{Decimal(step_nv) / 1000:f}",
+            hz=1_000_000 / recorded.interval_us,
+            step=f"{Decimal(recorded.step_nv) / 1000:f}",
             samples=pack(f"<{len(whole)}h", *whole),
             low_hz=device.low_hz,
             high_hz=device.high_hz,
             notch_hz=device.notch_hz,
-            doubts=tuple(doubts),
+            doubts=tuple(_of_lead(recorded, at)),
         )
 
 
-def _leads(section: bytes) -> tuple[list[Lead], bool]:
-    """Return the leads, and whether a reference beat was subtracted from them."""
-    count, flags = unpack_from("<BB", section)
-    leads = [Lead(*unpack_from("<IIB", section, 2 + 9 * at)) for at in range(count)]
-    if not leads or any(not 1 <= lead.first <= lead.last for lead in leads):
-        raise UnreadableRecord(problem="it does not say which samples a lead has")
-    span = max(lead.last for lead in leads) - min(lead.first for lead in leads) + 1
-    if span * count > scp_signal.MAX_SAMPLES:
-        raise UnreadableRecord(problem="it says that it has more samples than an ECG can have")
-    return leads, bool(flags & 1)
-
-
-def _with_beats(
-    section: bytes,
-    rhythm: scp_signal.Block,
-    reference: scp_signal.Block | None,
-    leads: list[Lead],
-    residuals: list[list[int]],
-    codes: tuple[scp_signal.Table, ...],
-) -> tuple[list[list[int]], int]:
-    """Return the leads with their reference beats added, and their step in nV. Section 4 says where."""
-    if reference is None or not section:
-        raise UnreadableRecord(problem="its reference beat (sections 4 and 5) is missing")
-    if reference.interval_us != rhythm.interval_us:
-        raise UnreadableRecord(problem="its reference beat has another sampling rate than its rhythm")
-    length_ms, middle, count = unpack_from("<HHH", section)
-    beats = [scp_signal.Beat(*unpack_from("<HIII", section, 6 + 14 * at)) for at in range(count)]
-    size = round(length_ms * 1000 / reference.interval_us)
-    step_nv, of_rhythm, of_beat = scp_signal.in_one_unit(rhythm.step_nv, reference.step_nv)
-    whole = []
-    for lead, residual, data in zip(leads, residuals, reference.leads, strict=True):
-        beat = scp_signal.samples(data, size, reference.differences, codes)
-        whole.append(
-            scp_signal.with_beats(
-                [value * of_rhythm for value in residual],
-                lead.first,
-                [value * of_beat for value in beat],
-                middle,
-                beats,
-            )
-        )
-    return whole, step_nv
+def _of_lead(recorded: scp_leads.Recording, at: int) -> Iterator[str]:
+    """What a person should know of a lead, in words."""
+    number = recorded.leads[at].number
+    if number not in scp_codes.LEADS:
+        yield f"the record calls it lead {number}, which is not known"
+    if [lead.number for lead in recorded.leads].count(number) > 1:
+        yield f"the record has this lead more than once: this is the lead in place {at + 1}"
+    if recorded.thinned > 1:
+        yield f"between the beats {recorded.thinned} samples are one value: the electrocardiograph thinned them out"
 
 
 # ---- section 7: what was measured ----

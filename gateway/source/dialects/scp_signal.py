@@ -48,7 +48,7 @@ class Table:
         """`rows`: the bits of each code, first bit first."""
         self.rows = dict(rows)
         self.lengths = tuple(sorted({len(code) for code in self.rows}))
-        is_simple = len(self.rows) <= _SIMPLE_ROWS and not any(row.is_switch for row in self.rows.values())
+        is_simple = 0 < len(self.rows) <= _SIMPLE_ROWS and not any(row.is_switch for row in self.rows.values())
         self.pattern = _pattern(self.rows) if is_simple else None
         """Finds its codes one after the other, of a table that never switches; None for the others."""
 
@@ -127,14 +127,18 @@ def with_beats(residual: list[int], start: int, reference: list[int], middle: in
     """Return a lead with its reference beat added again where it was subtracted.
 
     `residual` begins with sample `start` of the recording; `middle` is the fiducial sample, from 1, of the reference beat;
-    both are in the same unit.
+    both are in the same unit. Raises UnreadableRecord when the beats overlap more than beats can.
     """
     whole = list(residual)
+    most = 2 * len(whole)
     for beat in beats:
         before = beat.middle - middle
         """Sample 1 of the reference beat is sample `before + 1` of the recording."""
         first = max(beat.first, start, before + 1)
         last = min(beat.last, start + len(whole) - 1, before + len(reference))
+        most -= max(0, last - first + 1)
+        if most < 0:
+            raise UnreadableRecord(problem="its beats lie one upon the other")
         for at in range(first, last + 1) if beat.kind == 0 else ():
             whole[at - start] += reference[at - before - 1]
     return whole
