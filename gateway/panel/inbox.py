@@ -104,7 +104,7 @@ def give(entry_id: int, exam_id: UUID) -> Response:
         entry = box().spool.inbox.assign(entry_id, exam_id, guard.operator())
     except WrongState:
         return _too_late()
-    box().ring(f"serial@{entry.port}")
+    box().ring(_keeps(entry.port))
     flash(gettext("Given to %(name)s.", name=words.patient_name(step.patient)), "safe")
     return redirect(url_for("inbox.screen"), 303)
 
@@ -176,12 +176,18 @@ def _settled(entry: InboxEntry) -> Settled:
             tone, word, shape = "safe", gettext("In the exam of %(name)s", name=name), ""
         case InboxState.DISCARDED:
             tone, word, shape = "off", gettext("Discarded"), "gone"
-        case _ if health.is_running(box().site.data, f"serial@{entry.port}"):
+        case _ if health.is_running(box().site.data, _keeps(entry.port)):
             tone, word, shape = "moving", gettext("On its way to %(name)s", name=name), ""
         case _:
             said = gettext("It is for %(name)s, and waits until the program of its port runs.", name=name)
             tone, word, shape = "care", said, "clock"
     return Settled(row=row, tone=tone, word=word, shape=shape)
+
+
+def _keeps(port: str) -> str:
+    """Return the service that makes the objects of what was given away: the port's own, or the keeper where it has none."""
+    line = box().site.serial.get(port)
+    return f"serial@{port}" if line and line.is_enabled else "keeper"
 
 
 def _said(entry: InboxEntry) -> measured.Said:

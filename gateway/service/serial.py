@@ -19,7 +19,7 @@ from gateway import exam as exams
 from gateway import profile as profiles
 from gateway.device.tty import Tty
 from gateway.errors import DeviceError, DiskFull, LineSwitchedOff, NotReady
-from gateway.model import Detection
+from gateway.model import Detection, InstrumentStatus
 from gateway.service import compose, detecting, log, notify
 from gateway.service.complaints import Complaints
 from gateway.service.hearing import Hearing
@@ -60,18 +60,16 @@ BEHIND_BYTES: Final = 1 << 18
 
 
 def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Event, bell: Bell) -> None:
-    """Serve one port until told to stop; an adapter that is unplugged is opened again when it is back.
-
-    Of a port that is switched off only the house is kept: what was assigned to it before is still made into objects.
-    """
+    """Serve one port until told to stop; an adapter that is unplugged is opened again when it is back."""
     line = site.serial[name]
+    if not line.is_enabled:
+        _rest(name, site, clock, stop, bell)
+        return
     box = compose.Box(site=site, spool=spool, clock=clock)
     port = Port(name, box, profiles.instrument(line.instrument, site.own_profiles), bell)
     notify.ready()
     while not stop.is_set():
         try:
-            if not line.is_enabled:
-                raise LineSwitchedOff(device=line.device)
             with Tty(line.device, port.profile.line) as tty:
                 port.plugged()
                 port.listen(tty, stop)
@@ -79,6 +77,27 @@ def serve(name: str, site: Site, spool: Spool, clock: Clock, stop: threading.Eve
             port.unplugged(error)
             bell.wait(REOPEN_S)
     port.close()
+
+
+def _rest(name: str, site: Site, clock: Clock, stop: threading.Event, bell: Bell) -> None:
+    """Open nothing of a port that is switched off, whose unit somebody left on: say so, until told to stop."""
+    line, watchdog = site.serial[name], notify.Watchdog()
+    problem = str(LineSwitchedOff(device=line.device))
+    notify.ready()
+    while not stop.is_set():
+        watchdog.alive()
+        live.write_instrument(
+            site.run,
+            InstrumentStatus(
+                port=name,
+                instrument=line.instrument,
+                boot_id=clock.boot_id(),
+                updated_ns=clock.monotonic_ns(),
+                is_open=False,
+                problem=problem,
+            ),
+        )
+        bell.wait(REOPEN_S)
 
 
 class _Heard(Struct, frozen=True):
@@ -163,7 +182,8 @@ class Port:
     @property
     def _has_enough(self) -> bool:
         """Whether so much waits for room that the line must wait too."""
-        return self._is_full and sum(len(one.data) for one in self._unheard) > MOST_UNHEARD_BYTES
+        is_brimful = self._is_full and sum(len(one.data) for one in self._unheard) > MOST_UNHEARD_BYTES
+        return is_brimful or self._settling.has_enough
 
     def _turn(self, tty: Tty, data: bytes) -> None:
         """Journal what arrived, read it, keep what it ended, answer, and see to what is due."""

@@ -125,6 +125,14 @@ def test_what_became_of_the_last_ones_is_told(peopled, browser, exam):
     assert "On its way to Mwangi, Grace" in _says(browser.get("/readings").text)
 
 
+def test_what_came_from_a_port_that_is_gone_is_kept_by_the_keeper(peopled, browser, exam):
+    entry = peopled.stray(port="GONE")
+    browser.post(f"/readings/{entry.entry_id}/give/{exam.exam_id}")
+    assert peopled.rung == ["keeper"]
+    peopled.run_services()
+    assert "On its way to Mwangi, Grace" in _says(browser.get("/readings").text)
+
+
 def test_what_could_not_be_kept_waits_again_and_says_why(peopled, browser, exam):
     entry = peopled.stray()
     peopled.spool.inbox.assign(entry.entry_id, exam.exam_id, TECHNOLOGIST)
