@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 AGAIN_NS: Final = 5_000_000_000
 """What found no room is tried again after so long."""
 MOST_OWED: Final = 200
-"""So many sets wait for room in memory; of more, the oldest is left to the journal."""
+"""So many sets wait for room in memory; then the line waits."""
 ROOM_BYTES: Final = 1 << 20
 NO_EXAM: Final = "No exam was in progress."
 BEFORE_THE_EXAM: Final = "It began before the exam did."
@@ -66,6 +66,11 @@ class Settling:
     def is_even(self) -> bool:
         """Whether nothing waits to be kept."""
         return not self._owed
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether so many sets wait for room that the line must wait too."""
+        return len(self._owed) >= MOST_OWED
 
     def look(self) -> bool:
         """Look which exam is in progress; say whether it is another one than at the last look."""
@@ -151,8 +156,6 @@ class Settling:
 
     def _owe(self, owed: _Owed) -> None:
         self._owed.append(owed)
-        if len(self._owed) > MOST_OWED:
-            self._owed.popleft()
         if len(self._owed) == 1:
             self._pay(self._box.clock.monotonic_ns())
 

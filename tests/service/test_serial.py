@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from gateway.device.tty import LineErrors
-from gateway.errors import DeviceGone
+from gateway.errors import DeviceGone, DiskFull
 from gateway.model import Code, InboxState
 from gateway.profile import InstrumentProfile, Reading
 from gateway.service import keeper, readings, replay, serial, settling
@@ -448,8 +448,6 @@ def test_while_the_disk_is_full_nothing_is_lost_nor_answered_and_it_goes_on_when
 
 
 def test_sets_wait_in_their_order_until_the_spool_has_room(at, monkeypatch):
-    from gateway.errors import DiskFull
-
     step, keep, has_room = at.start(), readings.keep, []
 
     def full_at_first(*args, **kwargs):
@@ -463,6 +461,23 @@ def test_sets_wait_in_their_order_until_the_spool_has_room(at, monkeypatch):
     assert at.spool.inbox.waiting() == []
     assert at.events() == ["there is room again"]
     at.play(PAUSE)
+    assert len(at.captures(step)) == 2
+
+
+def test_when_much_waits_for_room_the_line_waits_and_nothing_is_left_out(at, monkeypatch):
+    step, keep, refused = at.start(), readings.keep, []
+
+    def full_for_a_while(*args, **kwargs):
+        if len(refused) < 3:
+            refused.append(1)
+            raise DiskFull
+        return keep(*args, **kwargs)
+
+    monkeypatch.setattr(readings, "keep", full_for_a_while)
+    monkeypatch.setattr(settling, "MOST_OWED", 1)
+    monkeypatch.setattr(settling, "AGAIN_NS", 0)
+    monkeypatch.setattr(serial, "LISTEN_S", 0.001)
+    at.play(1.0, MESSAGE, PAUSE, OTHER, PAUSE)
     assert len(at.captures(step)) == 2
 
 
