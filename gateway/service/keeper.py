@@ -150,15 +150,15 @@ def reject(box: Box) -> None:
 
 
 def give(box: Box) -> None:
-    """Keep what a person assigned from the inbox, of a port that has no service any more."""
+    """Keep what a person assigned from the inbox, of a port that is switched off, or gone and without a service."""
     if not (assigned := box.spool.inbox.ports_assigned()):
         return
     from gateway.panel.health import is_running
 
     for port in assigned:
         line = box.site.serial.get(port)
-        has_service = line is not None and line.is_enabled
-        if not has_service and not is_running(box.site.data, f"serial@{port}"):
+        has_service = line.is_enabled if line else is_running(box.site.data, f"serial@{port}")
+        if not has_service:
             giving.take(box, port)
 
 
