@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gateway.profile import SerialSettings
 
 _LOW: Final = 0
@@ -72,32 +70,44 @@ class Wire:
         found = self._twice.find(bytes([_HIGH, _LOW]), start)
         return (place + found - start) / self.baud if found >= 0 else math.inf
 
-    def received(self, settings: SerialSettings, from_s: float, until_s: float) -> Iterator[Character]:
-        """Yield what a receiver that is set so, and switched on at `from_s`, makes of the wire until `until_s`."""
-        bit_s = 1 / settings.baud
-        start_s = self.edge(from_s)
-        while start_s < until_s:
-            if self.level(start_s + bit_s / 2) != _LOW:
-                start_s = self.edge(start_s + bit_s / 2)
-                continue
-            found = self._one(settings, start_s, bit_s)
-            if found.at_s >= until_s:
-                return
-            yield found
-            start_s = found.at_s - bit_s / 2 if found.fault is Fault.FRAMING else self.edge(found.at_s)
 
-    def _one(self, settings: SerialSettings, start_s: float, bit_s: float) -> Character:
-        middle = start_s + 1.5 * bit_s
-        data = [self.level(middle + number * bit_s) for number in range(settings.data_bits)]
-        byte = sum(level << number for number, level in enumerate(data))
-        after = middle + settings.data_bits * bit_s
+class Uart:
+    """A receiver on a wire, switched on at a moment, and set for good."""
+
+    def __init__(self, wire: Wire, settings: SerialSettings, from_s: float = 0.0) -> None:
+        """Look for a falling edge from `from_s` on."""
+        self._wire = wire
+        self._settings = settings
+        self._bit_s = 1 / settings.baud
+        self._start_s = wire.edge(from_s)
+
+    def until(self, until_s: float) -> list[Character]:
+        """Return the characters that are whole by then, and have not been returned before."""
+        found: list[Character] = []
+        while self._start_s < until_s:
+            if self._wire.level(self._start_s + self._bit_s / 2) != _LOW:
+                self._start_s = self._wire.edge(self._start_s + self._bit_s / 2)
+                continue
+            one = self._one()
+            if one.at_s >= until_s:
+                break
+            found.append(one)
+            is_out_of_step = one.fault is Fault.FRAMING
+            self._start_s = one.at_s - self._bit_s / 2 if is_out_of_step else self._wire.edge(one.at_s)
+        return found
+
+    def _one(self) -> Character:
+        settings, level = self._settings, self._wire.level
+        middle = self._start_s + 1.5 * self._bit_s
+        data = [level(middle + number * self._bit_s) for number in range(settings.data_bits)]
+        byte = sum(each << number for number, each in enumerate(data))
+        after = middle + settings.data_bits * self._bit_s
         ones, is_right = sum(data), True
         if settings.parity != "N":
-            level = self.level(after)
-            is_right = level == _parity(ones, settings.parity)
-            ones += level
-            after += bit_s
-        if self.level(after) == _LOW:
+            is_right = level(after) == _parity(ones, settings.parity)
+            ones += level(after)
+            after += self._bit_s
+        if level(after) == _LOW:
             return Character(byte, Fault.FRAMING if ones else Fault.BREAK, after)
         return Character(byte, Fault.NONE if is_right else Fault.PARITY, after)
 

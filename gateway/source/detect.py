@@ -35,7 +35,7 @@ with ten bits and the other with eleven."""
 LIMIT_S: Final = 60
 ANSWER_NS: Final = 3_000_000_000
 """Who is asked answers within this time, or does not speak this language."""
-PAUSE_NS: Final = 200_000_000
+PAUSE_NS: Final = 150_000_000
 """A print has ended: what it showed is judged, however little it was."""
 OUT_OF_STEP_NS: Final = 100_000_000
 """So long a receiver that began in the middle may be out of step: only a pause brings some lines into step."""
@@ -212,6 +212,8 @@ class _Trial:
         self._asked = asked
         self._ears = [_Ear(each) for each in profiles]
         self._settling = settling
+        self._is_partial = settling > 0
+        """The beginning of what arrives was not heard."""
         self._counted = self._text = 0
         self._framing = self._errors = 0
         self._heard_ns = now_ns
@@ -231,7 +233,7 @@ class _Trial:
         if self._best.is_sure:
             return True
         is_silent = now_ns - self._heard_ns >= WHOLE_NS
-        is_whole = (is_silent and not self._settling) or self._counted >= _PLENTY
+        is_whole = (is_silent and not self._is_partial) or self._counted >= _PLENTY
         return self._is_clean and is_whole and (self._best.has_values or self._counted >= _ENOUGH)
 
     @property
@@ -255,8 +257,9 @@ class _Trial:
         """Take what arrived."""
         if data:
             is_print = now_ns - self._heard_ns >= PAUSE_NS
-            if is_print and self._settling:
+            if self._is_partial and (is_print or (self._errors and self._run >= _ENOUGH)):  # in step by now
                 self._settling = self._counted = self._text = self._framing = self._errors = 0
+                self._is_partial = not is_print
             self._prints += is_print or not self.heard
             self._heard_ns = now_ns
             judged = data[max(0, self._settling - self.heard) :]
@@ -279,8 +282,9 @@ class _Trial:
             return silent_ns >= ANSWER_NS or self._counted >= _MANY
         if self.heard and silent_ns >= PAUSE_NS:
             return not self._is_read and not self._is_in_step and not (self._is_clean or self._is_fresh)
-        is_out_of_step = self._settling > 0 and now_ns - self.began_ns < OUT_OF_STEP_NS
-        is_wrong = self._errors >= max(_ERRORS, _WRONG_SHARE * self._counted) and not is_out_of_step
+        if self._is_partial and (now_ns - self.began_ns < OUT_OF_STEP_NS or (self._errors and self._is_in_step)):
+            return False
+        is_wrong = self._errors >= max(_ERRORS, _WRONG_SHARE * self._counted)
         is_strange = self._counted >= self._patience and not self._is_text and not self._is_read
         return is_wrong or is_strange or (self._counted >= max(_MANY, self._patience) and not self._is_clean)
 
@@ -322,7 +326,7 @@ class _Trial:
     @property
     def _is_in_step(self) -> bool:
         """Say whether a print that was heard from its middle ended as text: the next one will tell."""
-        return self._settling > 0 and self._run >= min(_IN_STEP, self._counted)
+        return self._is_partial and self._run >= min(_IN_STEP, self._counted)
 
     @property
     def _is_fresh(self) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.profile import SerialSettings
-from gateway.simulators.uart import Character, Fault, Wire, frame
+from gateway.simulators.uart import Character, Fault, Uart, Wire, frame
 
 LINES = [
     SerialSettings(baud=baud, data_bits=bits, parity=parity, stop_bits=stop)
@@ -19,7 +19,7 @@ LINES = [
 
 
 def heard(wire: Wire, settings: SerialSettings, from_s: float = 0.0, count: float = 1.0) -> list[Character]:
-    return list(wire.received(settings, from_s, from_s + count * wire.period_s))
+    return Uart(wire, settings, from_s).until(from_s + count * wire.period_s)
 
 
 @pytest.mark.parametrize("line", LINES, ids=repr)
@@ -80,3 +80,15 @@ def test_who_begins_to_listen_in_the_middle_of_a_print_is_in_step_after_its_next
     assert bytes(each.byte for each in found).endswith(b"DAP 12.50\r\nDAP 12.50\r\n"[:18]) or b"DAP 12.50\r\n" in bytes(
         each.byte for each in found
     )
+
+
+def test_pulses_that_are_shorter_than_half_a_bit_are_no_character() -> None:
+    assert heard(Wire(b"\xff", SerialSettings(baud=9600)), SerialSettings(baud=600), count=1000.0) == []
+
+
+def test_what_is_asked_for_in_pieces_is_the_same() -> None:
+    line = SerialSettings(baud=4800)
+    wire = Wire(b"DAP 12.50\r\n", SerialSettings(baud=9600, parity="E"), pause_s=0.01)
+    pieces = Uart(wire, line)
+    found = [one for step in range(1, 101) for one in pieces.until(step * 0.0007)]
+    assert found == Uart(wire, line).until(0.07)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -17,7 +18,7 @@ from gateway.model import Detection, LineGuess
 from gateway.profile import SerialSettings
 from gateway.simulators import nidek
 from gateway.simulators.instrument import dose_report
-from gateway.simulators.uart import Fault, Wire
+from gateway.simulators.uart import Fault, Uart, Wire
 from gateway.source.detect import BAUDS, FORMATS, LIMIT_S, Listener
 from gateway.source.serial import dialect_of
 
@@ -52,19 +53,13 @@ class Receiver:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._settings: SerialSettings | None = None
-        self._characters = iter(())
-        self._ahead = None
+        self._uart = Uart(wire, SerialSettings())
 
     def __call__(self, settings: SerialSettings, now_s: float) -> tuple[bytes, LineErrors]:
         """Return what it hands on within 16 ms, and what was damaged of it."""
         if settings != self._settings:
-            self._settings, self._ahead = settings, None
-            self._characters = self._wire.received(settings, now_s, 1e9)
-        found, until = [], now_s + PIECE_S
-        while (one := self._ahead or next(self._characters, None)) is not None and one.at_s < until:
-            self._ahead = None
-            found.append(one)
-        self._ahead = one
+            self._settings, self._uart = settings, Uart(self._wire, settings, now_s)
+        found = self._uart.until(now_s + PIECE_S)
         faults = Counter(one.fault for one in found)
         errors = LineErrors(framing=faults[Fault.FRAMING], parity=faults[Fault.PARITY], breaks=faults[Fault.BREAK])
         return bytes(DAMAGED if one.fault else one.byte for one in found), errors
@@ -110,6 +105,22 @@ def test_every_usual_setting_of_an_unknown_instrument_is_found_within_a_minute(
         assert line_of(found.guesses[0]) == (baud, bits, parity), (line, found)
         assert found.guesses[0].instruments == ()
         assert seconds < LIMIT_S + 1, (line, seconds)
+
+
+def test_what_is_certain_is_true(campaign: Callable[[int, int], int]) -> None:
+    """Whatever prints, however it is set and however often: who ends before the time is over is right."""
+    choose = random.Random(campaign(4, 5))  # the tries, not a secret
+    certain = 0
+    for _ in range(campaign(12, 400)):
+        baud, bits, parity = choose.choice(ALL)
+        data = choose.choice([UNKNOWN * 3, *PRINTS.values()])
+        line = SerialSettings(baud=baud, data_bits=bits, parity=parity, stop_bits=choose.choice([1, 2]))
+        wire = Wire(data, line, pause_s=choose.choice([0.0, 0.05, 0.5, 1.0, 3.0]))
+        found, seconds = detected(Listener("P", KNOWN), Receiver(wire))
+        if seconds < LIMIT_S:
+            certain += 1
+            assert line_of(found.guesses[0]) == (baud, bits, parity), (line, found)
+    assert certain > 0
 
 
 def test_an_instrument_that_never_pauses_is_found_too() -> None:

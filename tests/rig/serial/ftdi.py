@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.profile import SerialSettings
-from gateway.simulators.uart import Character, Fault, Wire
+from gateway.simulators.uart import Character, Fault, Uart, Wire
 
 CONFIGFS: Final = Path("/sys/kernel/config/usb_gadget")
 PACKET_BYTES: Final = 512
@@ -72,23 +72,18 @@ class Ftdi:
         """Send `text` at the instrument's own settings and pace. `wrong`: places whose parity bit is turned around."""
         data = noise + text[:cut_at]
         wire = Wire(data, self.line, wrong=frozenset(wrong))
-        self._receive(wire.received(self.settings, 0.0, wire.period_s))
+        self._receive(Uart(wire, self.settings).until(wire.period_s))
         time.sleep(wire.period_s)
 
     def play(self, wire: Wire, stop: threading.Event) -> None:
         """Send over and over, in real time, whatever the chip is set to meanwhile."""
-        began, until, settings, characters = time.monotonic(), 0.0, None, iter(())
-        ahead: Character | None = None
+        began, settings, uart = time.monotonic(), self.settings, Uart(wire, self.settings)
         while not stop.wait(LATENCY_S):
+            now = time.monotonic() - began
             if settings != self.settings:
-                settings, ahead = self.settings, None
-                characters = wire.received(settings, until, 1e9)
-            until, found = time.monotonic() - began, []
-            while (one := ahead or next(characters, None)) is not None and one.at_s < until:
-                ahead = None
-                found.append(one)
-            ahead = one
-            self._receive(found)
+                settings = self.settings
+                uart = Uart(wire, settings, now)
+            self._receive(uart.until(now))
 
     def hold_line_down(self) -> None:
         """A break."""

@@ -15,7 +15,7 @@ from gateway.service import detecting
 from gateway.simulators import nidek
 from gateway.simulators.uart import Wire
 from gateway.source.detect import Listener
-from tests.rig.serial.conftest import until
+from tests.rig.serial.conftest import ADAPTER, until
 
 EVEN = SerialSettings(baud=9600, data_bits=7, parity="E")
 NAMED = "/dev/gateway/serial-platform-dummy_hcd.1-usb-0:1:1.0"
@@ -118,6 +118,10 @@ def test_an_adapter_that_is_pulled_out_has_its_name_again_when_it_is_back(ftdi):
     with Tty(NAMED, SerialSettings()) as tty:
         ftdi.print(b"after")
         assert heard(tty) == b"after"
+
+
+def test_an_adapter_whose_ports_have_no_numbers_has_a_name_that_stays_too(adapter):
+    assert str(Path("/dev/gateway/serial-platform-dummy_hcd.0-usb-0:1:1.0").resolve()) == ADAPTER
 
 
 def test_how_a_line_is_set_is_found_behind_the_driver(ftdi):
