@@ -141,11 +141,19 @@ class Port:
         while not stop.is_set():
             if live.take_detection(self._run, self._name):
                 self._detect(tty, stop)
-            self._turn(tty, b"" if self._has_enough else tty.read(LISTEN_S))
+            self._turn(tty, tty.read(LISTEN_S))
             if self._has_enough:
-                stop.wait(LISTEN_S)
+                self._hold(tty, stop)
             elif self._hearing.is_stream:
                 stop.wait(PACE_S)
+
+    def _hold(self, tty: Tty, stop: threading.Event) -> None:
+        """Let the instrument wait until there is room again, where its handshake knows how to say so."""
+        tty.hold()
+        while self._has_enough and not stop.is_set():
+            self._turn(tty, b"")
+            stop.wait(LISTEN_S)
+        tty.resume()
 
     def plugged(self) -> None:
         """The line is open (again)."""

@@ -29,6 +29,8 @@ class Line:
         self._clock, self._script, self._is_refusing = clock, list(script), is_refusing
         self.stop = threading.Event()
         self.wrote = b""
+        self.held: list[bool] = []
+        """When it was told to wait, and to go on."""
         self._errors = LineErrors()
 
     def read(self, _timeout_s: float) -> bytes:
@@ -58,6 +60,12 @@ class Line:
         if self._is_refusing:
             raise NotReady(device="line", problem="DSR is off")
         self.wrote += data
+
+    def hold(self) -> None:
+        self.held.append(True)
+
+    def resume(self) -> None:
+        self.held.append(False)
 
 
 class PortAtWork:

@@ -477,8 +477,9 @@ def test_when_much_waits_for_room_the_line_waits_and_nothing_is_left_out(at, mon
     monkeypatch.setattr(settling, "MOST_OWED", 1)
     monkeypatch.setattr(settling, "AGAIN_NS", 0)
     monkeypatch.setattr(serial, "LISTEN_S", 0.001)
-    at.play(1.0, MESSAGE, PAUSE, OTHER, PAUSE)
+    line = at.play(1.0, MESSAGE, PAUSE, OTHER, PAUSE)
     assert len(at.captures(step)) == 2
+    assert line.held == [True, False] * (len(line.held) // 2) != []
 
 
 def test_errors_of_the_line_are_counted_said_and_marked_at_the_values(at):
