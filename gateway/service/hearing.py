@@ -48,7 +48,8 @@ class Hearing:
     def __init__(self, profile: InstrumentProfile, boot_id: str) -> None:
         """Raises ProfileError when the profile's patterns cannot work."""
         self._profile = profile
-        self._boot_id = boot_id
+        self._boot_id = self._heard_in = boot_id
+        """This boot, and the one in which what is read now was heard: a mark says that of what follows it."""
         self._quiet = self._place = Place()
         self._sets = 0
         self.instrument = Instrument(profile)
@@ -57,8 +58,8 @@ class Hearing:
     def begin(self, place: Place) -> None:
         """Go on at another place in the journal, at which nothing is under way."""
         self.instrument = Instrument(self._profile)
-        self._quiet = self._place = place
-        self._sets = 0
+        self._heard_in = self._boot_id
+        self.moved(place)
 
     def moved(self, place: Place) -> None:
         """Go on in another file, while nothing is under way."""
@@ -69,7 +70,7 @@ class Hearing:
     def mark(self) -> Mark:
         """How far the journal is turned into sets when all that has ended is kept."""
         at = self._place if self.is_stream else self._quiet
-        return Mark(file=at.file, offset=at.offset, sets=self._sets, boot_id=self._boot_id)
+        return Mark(file=at.file, offset=at.offset, sets=self._sets, boot_id=self._heard_in)
 
     @property
     def is_quiet(self) -> bool:
@@ -112,16 +113,32 @@ class Hearing:
         Nothing is answered: whoever waited for an answer has given up long ago.
         """
         self.begin(Place(mark.file, mark.offset))
+        self._heard_in = mark.boot_id
         last: Chunk | None = None
-        for last in chunks:
+        for chunk in chunks:
+            if last is not None:
+                yield from self._undone(self._before(chunk.received_ns, last.received_ns), mark, last)
+            last = chunk
             ended = self.receive(last.data, last.received_ns, Place(mark.file, last.end), is_damaged=last.is_damaged)
             yield from self._undone(ended, mark, last)
             self.instrument.answer()
             self.instrument.due(last.received_ns)
-        if last is not None and mark.boot_id != self._boot_id:
-            pause_ns = self._profile.idle_ends_record_ms * 1_000_000 + SECOND_NS
-            yield from self._undone([*self.tick(last.received_ns + pause_ns), *self.end()], mark, last)
+        if mark.boot_id != self._boot_id:
+            if last is not None:
+                yield from self._undone(self._rest(last.received_ns), mark, last)
             self.begin(self._place)
+
+    def _before(self, now_ns: int, last_ns: int) -> list[Ended]:
+        """What ended before a chunk came; one of a clock that went back is of another boot, and joins nothing."""
+        if now_ns >= last_ns:
+            return self.tick(now_ns)
+        ended = self._rest(last_ns)
+        self.instrument = Instrument(self._profile)
+        return ended
+
+    def _rest(self, last_ns: int) -> list[Ended]:
+        """What a pause would have ended after the last chunk of a boot, and the interval of a stream."""
+        return [*self.tick(last_ns + self._profile.idle_ends_record_ms * 1_000_000 + SECOND_NS), *self.end()]
 
     def _ended(self, readings: ReadingSet, began_ns: int) -> Ended:
         self._sets += not self.is_stream

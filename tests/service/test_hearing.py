@@ -1,0 +1,90 @@
+"""What a restart finds behind the mark of a journal: of which boot it is, whatever died in between, and what joins nothing."""
+
+from dataclasses import dataclass
+
+import pytest
+from msgspec import structs
+
+from gateway import profile as profiles
+from gateway.service import settling
+from gateway.service.hearing import Hearing
+from gateway.simulators import nidek
+from gateway.simulators.instrument import dose_report
+from gateway.spool.heard import Mark
+from gateway.spool.inbox import Inbox
+from gateway.spool.journal import Chunk, Journal
+from tests.service.port import LENSMETER, PAUSE, PORT, PortAtWork
+
+MESSAGE, OTHER = nidek.lensmeter(), nidek.tonometer()
+SECOND_NS = 1_000_000_000
+
+
+@pytest.fixture
+def at(tmp_path):
+    made = PortAtWork(tmp_path)
+    yield made
+    made.spool.close()
+
+
+def chunks(*heard: tuple[float, bytes]) -> list[Chunk]:
+    """Chunks at these seconds of CLOCK_MONOTONIC, each a hundred bytes long in the journal."""
+    return [
+        Chunk(10**18 + number * SECOND_NS, int(second * SECOND_NS), data, end=100 * number)
+        for number, (second, data) in enumerate(heard, start=1)
+    ]
+
+
+@dataclass
+class Power(BaseException):
+    """It fails."""
+
+
+def test_what_a_catch_up_that_died_has_left_is_still_of_the_boot_before(at, monkeypatch):
+    at.play(PAUSE)
+    journal = Journal(at.site.data / "serial" / PORT)
+    for message in (MESSAGE, OTHER):
+        at.clock.sleep(2)
+        journal.append(message, at.clock.now(), at.clock.monotonic_ns())
+    journal.close()
+    at.clock.sleep(60)
+    at.clock.reboot()
+    step = at.start()
+    add, added = Inbox.add, []
+
+    def add_one(inbox, *args, **kwargs):
+        if added:
+            raise Power
+        added.append(add(inbox, *args, **kwargs))
+
+    with monkeypatch.context() as patched, pytest.raises(Power):
+        patched.setattr(Inbox, "add", add_one)
+        at.play(PAUSE)
+    assert len(at.waiting()) == 1
+    at.play(PAUSE)
+    assert at.captures(step) == []
+    assert [one.problem for one in at.waiting()] == [settling.BEFORE_THE_RESTART] * 2
+
+
+def test_a_mark_says_of_which_boot_it_is_that_follows_it():
+    hearing, mark = Hearing(LENSMETER, "new"), Mark(file="day", boot_id="old")
+    first, second = hearing.catch_up(chunks((50, MESSAGE), (60, OTHER)), mark)
+    assert [first.mark.boot_id, second.mark.boot_id] == ["old", "old"]
+    assert hearing.mark == Mark(file="day", offset=200, boot_id="new")
+    again = list(hearing.catch_up(chunks((50, MESSAGE), (60, OTHER)), first.mark))
+    assert [one.readings for one in again] == [second.readings]
+    assert again[0].began_at is not None
+
+
+def test_what_came_before_a_reboot_and_what_came_after_it_are_not_one_set():
+    hearing = Hearing(LENSMETER, "newest")
+    (whole,) = hearing.catch_up(
+        chunks((50, MESSAGE[:50]), (3, MESSAGE[50:]), (9, MESSAGE)), Mark(file="day", boot_id="old")
+    )
+    assert whole.readings.received_ns == 9 * SECOND_NS
+
+
+def test_the_interval_of_a_stream_does_not_go_on_in_another_boot():
+    stream = structs.replace(profiles.instrument("plain-line-dose"), collect_s=60)
+    heard = chunks((50, dose_report()), (3, dose_report()))
+    found = list(Hearing(stream, "newest").catch_up(heard, Mark(file="day", boot_id="old")))
+    assert [one.readings.received_ns for one in found] == [50 * SECOND_NS, 3 * SECOND_NS]
