@@ -14,6 +14,7 @@ from gateway import profile as profiles
 from gateway.device.tty import Tty
 from gateway.errors import ProfileError
 from gateway.model import NO_SAMPLE, Observation, ReadingSet, Trace, TraceKind
+from gateway.objects import stated
 from gateway.simulators.instrument import SimulatedInstrument
 from gateway.simulators.monitor_dri import (
     NONE,
@@ -149,6 +150,23 @@ def test_a_curve_has_its_rate_its_scale_and_every_sample_and_is_named_by_the_lab
     assert (pressure.kind, pressure.channel.value) == (TraceKind.HEMODYNAMIC, "128446002")
     assert (pressure.hz, pressure.unit.value, pressure.step) == (100, "mm[Hg]", "0.01")
     assert samples_of(pressure) == ECG_AND_PRESSURE[4]
+
+
+def test_an_interval_of_the_shipped_profile_is_six_whole_curves_and_a_report() -> None:
+    instrument = Instrument(PROFILE)
+    instrument.receive_data(VALUES, SECOND)
+    for second in range(1, PROFILE.collect_s + 1):
+        wanted = {number: [n + second for n in range(hz)] for number, hz in ((1, 300), (4, 100), (8, 100))}
+        breathing = {number: [n - second for n in range(25)] for number in (9, 13, 14)}
+        ended = instrument.receive_data(framed(curves_record(wanted | breathing, second)), second * SECOND)
+        assert ended == []
+    (one,) = instrument.tick((PROFILE.collect_s + 1) * SECOND)
+    objects = list(stated.objects_of(one))
+    assert [kind.modality for kind, _ in objects] == ["ECG", "HD", "HD", "RESP", "RESP", "RESP", "SR"]
+    held = [trace for _, readings in objects for trace in readings.traces]
+    assert [len(trace.samples) // 2 for trace in held] == [PROFILE.collect_s * round(trace.hz) for trace in held]
+    assert NO_SAMPLE not in samples_of(held[0])
+    assert PROFILE.collect_s == 300, "as many objects as its confirm says"
 
 
 @pytest.mark.parametrize(

@@ -471,7 +471,7 @@ def test_an_event_whose_answer_was_lost_is_answered_when_it_comes_again() -> Non
 
 
 def test_a_minute_is_a_set_with_the_last_values_and_the_curves_of_the_whole_time() -> None:
-    room = Room().run(130)
+    room = Room(structs.replace(PROFILE, collect_s=60)).run(130)
     assert len(room.sets) == 2
     lead = samples_of(next(one for one in room.sets[1].traces if one.kind is TraceKind.ECG))
     assert len(lead) == pytest.approx(60 * 500, rel=0.02)
