@@ -109,19 +109,22 @@ def _numbered(paths: Iterable[Path], profile: InstrumentProfile, number: int) ->
 def _heard(
     paths: Iterable[Path], profile: InstrumentProfile
 ) -> Iterator[tuple[datetime, ReadingSet | UnreadableRecord]]:
-    """Feed the chunks to a fresh instrument; a clock that goes back is another boot, and ends what was pending."""
+    """Feed the chunks to a fresh instrument; a clock that goes back is another boot, and ends what was pending, a stream's interval too."""
     instrument, last_ns, last_at_ns = Instrument(profile), 0, 0
     pause_ns = profile.idle_ends_record_ms * 1_000_000 + _SECOND_NS
     for chunk in chain.from_iterable(journal.read(path) for path in paths):
-        pause_end_ns = last_ns + pause_ns if chunk.received_ns < last_ns else chunk.received_ns
-        yield from _ended(instrument, instrument.tick(pause_end_ns), last_at_ns - last_ns)
+        if chunk.received_ns < last_ns:
+            yield from _ended(instrument, instrument.tick(last_ns + pause_ns) + instrument.end(), last_at_ns - last_ns)
+            instrument = Instrument(profile)
+        else:
+            yield from _ended(instrument, instrument.tick(chunk.received_ns), last_at_ns - last_ns)
         last_ns, last_at_ns = chunk.received_ns, chunk.received_at_ns
         yield from _ended(
             instrument, instrument.receive_data(chunk.data, last_ns, is_damaged=chunk.is_damaged), last_at_ns - last_ns
         )
         instrument.answer()
         instrument.due(last_ns)
-    yield from _ended(instrument, instrument.tick(last_ns + pause_ns), last_at_ns - last_ns)
+    yield from _ended(instrument, instrument.tick(last_ns + pause_ns) + instrument.end(), last_at_ns - last_ns)
 
 
 def _ended(

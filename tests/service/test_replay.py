@@ -89,6 +89,15 @@ def test_another_boot_ends_what_the_last_one_left_half(box):
     assert whole.number == 1
 
 
+def test_the_interval_of_a_stream_ends_with_its_boot_and_with_its_journal(box):
+    stream = replace(profiles.instrument("plain-line-dose"), collect_s=60)
+    later = NOON + timedelta(minutes=1)
+    paths = write(box, (NOON, 50 * SECOND, dose_report("1.50")), (later, SECOND, dose_report("2.50")))
+    found = list(replay.play(paths, stream))
+    assert [value.value for one in found for value in one.values[:1]] == ["1.50", "2.50"]
+    assert [one.received_at for one in found] == [NOON, later]
+
+
 def test_what_a_mended_parser_finds_is_kept_in_the_exam_that_a_person_names_and_only_once(box):
     unmended = replace(profiles.instrument("plain-line-dose"), terminator=";")
     before = box.clock.now() - timedelta(minutes=20)
