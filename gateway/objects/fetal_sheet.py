@@ -108,7 +108,9 @@ def foot(readings: ReadingSet) -> tuple[str, ...]:
     form = form_of(readings)
     missing = [trace.channel.meaning for trace in readings.traces if not drawn.is_drawn(trace)]
     beats = f"{form.beats_per_mm * 10} beats per minute to the centimetre"
-    signs = "Shaded: 110 to 160.   Gap: the monitor had no value.   Arrow: a mark or a remark.   Bar: a movement."
+    signs = (
+        "Shaded: 110 to 160.   Gap: no value, or one off this scale.   Arrow: a mark or a remark.   Bar: a movement."
+    )
     lines = [
         f"Cardiotocogram, unconfirmed.   {form.mm_per_min / 10:g} cm/min   {beats}   activity 25 to the centimetre",
         f"To scale where it is printed at its own size.   {signs}",
@@ -132,7 +134,8 @@ def draw(paper: Paper, sheet: Sheet) -> None:
         elif trace not in rates:
             _curve(paper, sheet, trace, form.activity_y(_values(trace)), BLACK, form.activity_mm)
     for remark in sheet.readings.observations:
-        if remark.unit is None and remark.received_ns:
+        is_of_a_moment = remark.unit is None and remark.concept != codes.MONITOR_MODES
+        if is_of_a_moment and remark.received_ns:
             _arrow(paper, sheet, (remark.received_ns - sheet.readings.received_ns) / 60e9)
     _names(paper, sheet, rates)
 

@@ -197,6 +197,18 @@ def test_a_fetal_strip_is_a_centimetre_a_minute_and_its_pen_lifts_are_gaps(image
     assert black(pixels, x0 + 100, form.rate_mm + 1.5)
 
 
+def test_what_the_monitor_measures_with_is_no_mark_on_its_strip(image):
+    """It says so each minute; an arrow is what the mother or the staff set."""
+    said = (
+        Observation(concept=codes.MONITOR_MODES, value="AA", received_ns=65_000_000_000),
+        Observation(concept=stated.COMMENT, value="Oxytocin", received_ns=125_000_000_000),
+    )
+    pixels = image(page.draw(samples.words(), replace(hearts.STRIP, observations=said)))
+    form = fetal_sheet.FORMS[1]
+    arrows = [black(pixels, fetal_sheet.LEFT_MM + minute * 10, form.rate_mm + 1.5) for minute in (1, 2)]
+    assert arrows == [False, True]
+
+
 @pytest.mark.parametrize(("speed", "sheets", "last"), [(1, 1, "12:50:15"), (2, 2, "12:50:15"), (3, 3, "12:50:15")])
 def test_a_strip_is_drawn_at_the_speed_of_its_department(image, text, speed, sheets, last):
     still = replace(hearts.fetal()[0], samples=np.full(4800, 140 * 4, "<i2").tobytes())
