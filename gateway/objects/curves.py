@@ -27,6 +27,7 @@ _LEAD_NAMES = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V
 _MDC_PARTITION = 2 << 16
 """Of SCADA (ISO/IEEE 11073-10101): a lead may be stated by its number in the whole scheme, too."""
 _WHOLE_GROUP = 0
+_LABEL_LENGTH, _LONGEST_BRACKET = 16, 8
 _PADDING, _DATA = Tag(0x5400, 0x100A), Tag(0x5400, 0x1010)
 
 
@@ -142,7 +143,7 @@ def _channel(number: int, trace: Trace) -> Dataset:
     at = lead(trace.channel)
     return dataset(
         WaveformChannelNumber=number,
-        ChannelLabel=label(trace.channel)[:16],
+        ChannelLabel=_channel_label(trace.channel),
         ChannelStatus="QUESTIONABLE" if trace.doubts else None,
         ChannelSourceSequence=code(trace.channel if at is None else codes.LEADS[at]),
         ChannelSensitivity=coerce.ds(trace.step),
@@ -155,6 +156,18 @@ def _channel(number: int, trace: Trace) -> Dataset:
         FilterHighFrequency=_hz(trace.high_hz),
         NotchFilterFrequency=_hz(trace.notch_hz),
     )
+
+
+def _channel_label(channel: Code) -> str:
+    """SH: what is too long for it keeps its end in brackets, which tells two pressures apart: "Arterial pr (P2)"."""
+    called = label(channel)
+    if len(called) <= _LABEL_LENGTH:
+        return called
+    body, bracket, end = called.rpartition(" (")
+    kept = f"{bracket}{end}"
+    if not body or not called.endswith(")") or len(kept) > _LONGEST_BRACKET:
+        return called[:_LABEL_LENGTH]
+    return f"{body[: _LABEL_LENGTH - len(kept)].rstrip()}{kept}"
 
 
 def _hz(found: float | None) -> str | None:

@@ -60,6 +60,23 @@ def test_a_lead_says_its_filters_and_its_name(read):
     assert definition.NotchFilterFrequency == 50
 
 
+@pytest.mark.parametrize(
+    ("meaning", "label"),
+    [
+        ("Arterial pressure waveform (P1)", "Arterial pr (P1)"),
+        ("Pulmonary artery pressure waveform (P2)", "Pulmonary a (P2)"),
+        ("Chest lead (ECG3)", "Chest lea (ECG3)"),
+        ("Pressure (P1)", "Pressure (P1)"),
+        ("Airway pressure of a machine", "Airway pressure"),
+        ("Pressure (of the pulmonary artery)", "Pressure (of the"),
+    ],
+)
+def test_two_pressures_are_told_apart_by_the_short_name_of_their_channel(meaning, label, read):
+    named = Code("128446002", "SCT", meaning)
+    ds = read(samples.drawn(ReadingSet(traces=(hearts.pressure(channel=named),), received_ns=1))[0])
+    assert ds.WaveformSequence[0].ChannelDefinitionSequence[0].ChannelLabel == label
+
+
 def test_a_lead_stated_by_its_whole_number_is_the_same_lead(read):
     said = Code("131134", "MDC", "MDC_ECG_LEAD_AVR")
     ds = read(samples.drawn(ReadingSet(traces=(hearts.lead(3, channel=said),), received_ns=1))[0])
