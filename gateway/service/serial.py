@@ -251,7 +251,10 @@ class Port:
     def _append(self, heard: _Heard) -> Place:
         """Write a chunk. A new day is a new file while nothing is under way; its mark comes before its first byte."""
         file = journal.file_of(heard.at)
-        if self._journal.place.file != file and self._hearing.is_quiet and self._settling.is_even:
+        is_new_day = self._journal.place.file != file and self._hearing.is_quiet
+        if is_new_day and self._settling.is_even:
+            self._finish_stream()  # an interval in two files would be lost with the service: only the marked one is read again
+        if is_new_day and self._settling.is_even:
             self._journal.open(file)
             self._hearing.moved(self._journal.place)
         if self._journal.place.file != self._settling.marked.file:
@@ -305,6 +308,8 @@ class Port:
             self._settling.tidy()
 
     def _move_mark(self, mark: Mark) -> None:
+        """Say how far the journal is turned into sets; what lies before a mark is durable."""
+        self._journal.sync()
         self._marked_ns = self._box.clock.monotonic_ns()
         self._settling.move_mark(mark)
 

@@ -77,6 +77,7 @@ class Journal:
             raise SpoolError(problem=f"{path.name}: {error.strerror}") from error
         end = max((chunk.end for chunk in read(path, whole)), default=min(whole, path.stat().st_size))
         os.ftruncate(self._file, end)
+        os.fsync(self._file)  # what a process that died had appended counts from here on
         _sync_folder(self._folder)
         self.place = Place(file, end)
         return self.place
@@ -107,10 +108,16 @@ class Journal:
             self.sync()
 
     def sync(self) -> None:
-        """Make all that was appended durable (fdatasync)."""
+        """Make all that was appended durable (fdatasync).
+
+        Raises SpoolError: what could not be made durable may be gone although a second fdatasync says nothing of it, so nobody
+        goes on from here; whoever opens the journal anew sees what is left of it.
+        """
         if self._unsynced_ns is not None:
-            with disk_errors():
+            try:
                 os.fdatasync(self._file)
+            except OSError as error:
+                raise SpoolError(problem=f"{self.place.file}: {error.strerror}") from error
             self._unsynced_ns = None
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from gateway.service.compose import Box
 from gateway.service.serial import Port
 from gateway.simulators import nidek
 from gateway.source.serial import DOUBT
-from gateway.spool import journal, live
+from gateway.spool import heard, journal, live
 from gateway.spool.lock import ServiceLock
 from tests import small_disk
 from tests.flow.clinic import numbers
@@ -297,6 +297,32 @@ def test_a_stream_that_died_with_its_service_is_kept_in_the_exam_that_still_runs
     assert len(at.captures(step)) == 2
 
 
+def test_the_mark_never_passes_what_a_stream_has_said_and_nobody_has_kept(at, monkeypatch):
+    monkeypatch.setattr(serial, "BEHIND_BYTES", 1)
+    monkeypatch.setattr(hearing, "NOISE_BYTES", 1)
+    monitor = structs.replace(MONITOR, collect_s=300)
+    step = at.start()
+    at.play(1.0, *lines(1, 2, 3), 70.0, 70.0, profile=monitor, is_killed=True)
+    assert at.objects(step) == []
+    at.play(300.0, profile=monitor)
+    assert [doses(ds) for ds in at.objects(step)] == [["3"]]
+
+
+def test_a_new_day_ends_the_interval_of_a_stream_as_a_service_that_dies_is_read_again_from_one_file(at):
+    step = at.start()
+    at.play(1.0, *lines(1, 2), lambda: at.clock.sleep(1), *lines(3), profile=MONITOR, is_killed=True)
+    assert at.objects(step) == []
+    day = timedelta(days=1)
+
+    def midnight():
+        at.clock.wall += day
+
+    at.play(*lines(4), midnight, *lines(5, 6), profile=MONITOR, is_killed=True)
+    assert [doses(ds) for ds in at.objects(step)] == [["4"]]
+    at.play(60.0, profile=MONITOR)
+    assert [doses(ds) for ds in at.objects(step)] == [["4"], ["6"]]
+
+
 # ---- what a service that died had heard ----
 
 
@@ -422,6 +448,24 @@ def test_nothing_is_answered_before_it_is_durable(at, monkeypatch):
     port.close()
     assert b"CLM" in line.wrote
     assert done.index("durable") < done.index("answered")
+
+
+def test_a_mark_never_names_what_is_not_durable(at, monkeypatch):
+    sync, turned, durable, marks = journal.os.fdatasync, heard.Heard.turned, [0], []
+
+    def synced(file):
+        sync(file)
+        durable.append(journal.os.fstat(file).st_size)
+
+    def noted(rows, port, mark):
+        marks.append((mark.offset, durable[-1]))
+        turned(rows, port, mark)
+
+    monkeypatch.setattr(journal.os, "fdatasync", synced)
+    monkeypatch.setattr(heard.Heard, "turned", noted)
+    at.play(b"DAP 1\r\n", at.start, b"DAP 2\r\n", PAUSE, profile=MONITOR)
+    assert max(offset for offset, _ in marks) > 0
+    assert all(offset <= size for offset, size in marks)
 
 
 def test_an_instrument_that_does_not_listen_is_said(at):

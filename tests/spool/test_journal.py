@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.errors import SpoolError
 from gateway.spool.journal import Journal, file_of, prune, read
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -110,6 +112,20 @@ def test_it_is_synced_a_tenth_of_a_second_after_the_first_byte_and_not_at_each_r
     journal.sync()
     journal.sync()
     assert len(synced) == 3
+
+
+def test_what_could_not_be_made_durable_is_not_called_durable_by_a_second_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fdatasync", full)
+    journal = Journal(tmp_path)
+    journal.append(b"x", NOON, 0)
+    for _ in range(2):
+        with pytest.raises(SpoolError):
+            journal.sync()
 
 
 def test_old_days_go_and_the_oldest_when_there_are_too_many_bytes_but_never_one_in_use(tmp_path: Path) -> None:
