@@ -2,7 +2,8 @@
 
 The same for what is heard now and for what a service that died had heard: the parser is pure, and time is handed in, so that it
 finds the same sets in the same places. A quiet point is a place at which nothing was under way; a mark names one, and how many
-of the sets behind it are done. A stream has no quiet points: its marks are the ends of its intervals.
+of the sets behind it are done. A stream has no quiet points: its marks are the ends of its intervals, and any place at which
+nothing is collected.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Hearing:
     @property
     def mark(self) -> Mark:
         """How far the journal is turned into sets when all that has ended is kept."""
-        at = self._place if self.is_stream else self._quiet
+        at = self._place if self.is_stream and not self.instrument.is_collecting else self._quiet
         return Mark(file=at.file, offset=at.offset, sets=self._sets, boot_id=self._heard_in)
 
     @property
@@ -85,7 +86,7 @@ class Hearing:
         for readings in self.instrument.receive_data(data, now_ns, is_damaged=is_damaged):
             ended.append(self._ended(readings, began_ns))
             began_ns = now_ns
-        if end.offset - self._quiet.offset > NOISE_BYTES:
+        if not self.is_stream and end.offset - self._quiet.offset > NOISE_BYTES:
             self._quiet, self._sets = end, 0
         return ended
 
@@ -141,7 +142,10 @@ class Hearing:
         return [*self.tick(last_ns + self._profile.idle_ends_record_ms * 1_000_000 + SECOND_NS), *self.end()]
 
     def _ended(self, readings: ReadingSet, began_ns: int) -> Ended:
-        self._sets += not self.is_stream
+        if self.is_stream:
+            self._quiet = self._place
+        else:
+            self._sets += 1
         return Ended(readings=readings, began_ns=began_ns, mark=self.mark)
 
     def _undone(self, ended: Iterable[Ended], mark: Mark, last: Chunk) -> Iterator[Ended]:

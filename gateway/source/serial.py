@@ -87,6 +87,11 @@ class Instrument:
         self._damaged_records = 0
         """So many of the records that end next may be damaged."""
 
+    @property
+    def is_collecting(self) -> bool:
+        """Whether something was stated that no set has yet."""
+        return self._since_ns > 0
+
     def receive_data(self, data: bytes, now_ns: int, *, is_damaged: bool = False) -> list[ReadingSet]:
         """Take what arrived at `now_ns`; return the sets that it ended. `is_damaged`: the line had errors just then."""
         ended = self.tick(now_ns)
