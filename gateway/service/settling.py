@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 AGAIN_NS: Final = 5_000_000_000
 """What found no room is tried again after so long."""
 MOST_OWED: Final = 200
-"""So many sets wait for room in memory; then the line waits."""
+MOST_OWED_BYTES: Final = 64 << 20
+"""So many sets, or so much of their curves, wait for room in memory; then the line waits."""
 ROOM_BYTES: Final = 1 << 20
 NO_EXAM: Final = "No exam was in progress."
 BEFORE_THE_EXAM: Final = "It began before the exam did."
@@ -69,8 +70,9 @@ class Settling:
 
     @property
     def has_enough(self) -> bool:
-        """Whether so many sets wait for room that the line must wait too."""
-        return len(self._owed) >= MOST_OWED
+        """Whether so many sets, or such long ones, wait for room that the line must wait too."""
+        curves = (len(trace.samples) for owed in self._owed for trace in owed.ended.readings.traces)
+        return len(self._owed) >= MOST_OWED or sum(curves) >= MOST_OWED_BYTES
 
     def look(self) -> bool:
         """Look which exam is in progress; say whether it is another one than at the last look."""

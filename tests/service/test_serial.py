@@ -11,7 +11,7 @@ from msgspec import structs
 
 from gateway.device.tty import LineErrors
 from gateway.errors import DeviceGone, DiskFull
-from gateway.model import Code, InboxState
+from gateway.model import Code, InboxState, ReadingSet
 from gateway.profile import InstrumentProfile, Reading
 from gateway.service import hearing, keeper, readings, replay, serial, settling
 from gateway.service.compose import Box
@@ -22,6 +22,7 @@ from gateway.spool import heard, journal, live
 from gateway.spool.lock import ServiceLock
 from tests import small_disk
 from tests.flow.clinic import numbers
+from tests.objects import hearts
 from tests.service import full_disk
 from tests.service.port import LENSMETER, PAUSE, PORT, Line, PortAtWork
 from tests.service.world import WHO
@@ -524,6 +525,23 @@ def test_when_much_waits_for_room_the_line_waits_and_nothing_is_left_out(at, mon
     line = at.play(1.0, MESSAGE, PAUSE, OTHER, PAUSE)
     assert len(at.captures(step)) == 2
     assert line.held == [True, False] * (len(line.held) // 2) != []
+
+
+def test_a_few_sets_of_long_curves_are_enough_too(at, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise DiskFull
+
+    curve = hearts.breathing()
+    monkeypatch.setattr(readings, "keep", full)
+    monkeypatch.setattr(settling, "MOST_OWED_BYTES", 2 * len(curve.samples))
+    waiting, step = settling.Settling(PORT, at.box, MONITOR), at.start()
+    said = ReadingSet(traces=(curve,), received_ns=at.clock.monotonic_ns())
+    each = hearing.Ended(readings=said, began_ns=said.received_ns, mark=heard.Mark())
+    found = []
+    for _ in range(2):
+        waiting.settle_in(step, each)
+        found.append(waiting.has_enough)
+    assert found == [False, True]
 
 
 def test_errors_of_the_line_are_counted_said_and_marked_at_the_values(at):
