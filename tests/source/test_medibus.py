@@ -215,6 +215,29 @@ def test_a_damaged_reply_is_asked_for_again_a_second_later() -> None:
     assert line.waits(1.0) == command(0x24)
 
 
+def test_a_command_that_is_always_refused_keeps_up_no_other() -> None:
+    line = Line()
+    line.opens(b"")
+    for _ in range(4):
+        assert line.says(PUBLISHED["NAK"]) == b""
+        assert line.waits(1.0) == command(0x24)
+    assert line.says(PUBLISHED["NAK"]) == command(0x2B)
+    for code in ROUND[1:]:
+        line.says(reply(code))
+    assert command(0x24) not in [line.waits(1.0) for _ in range(6)]
+
+
+def test_what_a_line_that_was_dead_did_not_answer_is_asked_again() -> None:
+    line = Line()
+    for _ in range(2):
+        line.opens(b"")
+        line.now_ns += 10 * SECOND
+    assert line.waits(0) == PUBLISHED["ICC"]
+    line.now_ns += 10 * SECOND
+    line.opens(b"")
+    assert line.says(reply(0x24)) == command(0x2B)
+
+
 def test_a_damaged_command_is_refused() -> None:
     assert Line().says(b"\x1b\x30\x34\x43\x0d").startswith(PUBLISHED["NAK"])
 

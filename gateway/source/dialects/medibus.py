@@ -76,7 +76,9 @@ SILENCE_NS: Final = 2 * SECOND_NS
 """The session ends when nothing is said for three seconds."""
 ROUND_NS: Final = 5 * SECOND_NS
 MOST_UNANSWERED: Final = 2
-"""A command that had no reply so often is left out, until the device begins by itself."""
+"""A command that had no reply so often is left out, until the device begins by itself, or answers nothing at all for a while."""
+MOST_REFUSED: Final = 5
+"""So is one that was answered by NAK so often in a row."""
 OFFER_ROUNDS: Final = 12
 """Each so many rounds the curves are asked for once more, so that a journal that begins in the middle can be read."""
 SHARE: Final = 0.6
@@ -103,6 +105,8 @@ class Medibus:
         self._asked_ns = 0
         self._unanswered: Counter[int] = Counter()
         """How often each command had no reply since it had one: a device may not know it, and not say so."""
+        self._refusals = 0
+        """How often what is asked was answered by NAK."""
         self._round_ns = 0
         self._rounds = 0
         self._not_before_ns = 0
@@ -120,10 +124,10 @@ class Medibus:
         if kind == ESC:
             return self._commanded(code, received_ns)
         if code == Command.NAK:
-            self._ask_again(received_ns)
+            self._refused(received_ns)
             return Said()
         if code == self._asked_code:
-            self._asked = b""
+            self._asked, self._refusals = b"", 0
             del self._unanswered[code]
         return self._replied(code, body, received_ns)
 
@@ -137,14 +141,17 @@ class Medibus:
         if now_ns < self._not_before_ns or (self._asked and now_ns - self._asked_ns < REPLY_NS):
             return b""
         if self._asked:
-            self._unanswered[self._asked_code] += 1
+            if self._asked_code == Command.ICC:
+                self._unanswered.clear()  # nobody is there: what had no reply for that reason is asked again
+            else:
+                self._unanswered[self._asked_code] += 1
             self._begin(Command.ICC)
         enabling, self._enabling = self._enabling, b""
         if not self._to_ask:
             self._plan(now_ns)
         while self._to_ask and not self._asked:
             command = self._to_ask.popleft()
-            if self._unanswered[command[0]] < MOST_UNANSWERED or command[0] == Command.ICC:
+            if self._unanswered[command[0]] < MOST_UNANSWERED:
                 self._asked, self._asked_ns = command, now_ns
         return enabling + (_framed(ESC, self._asked) if self._asked else b"")
 
@@ -192,6 +199,14 @@ class Medibus:
             self._answer += _framed(SOH, bytes([Command.NAK]))
         elif record.data[:1] == bytes([SOH]) and record.data[1:2] == self._asked[:1]:
             self._ask_again(received_ns)
+
+    def _refused(self, received_ns: int) -> None:
+        """Ask once more what came damaged; a command that is refused again and again is not known, and keeps up no other."""
+        self._refusals += 1
+        if self._refusals >= MOST_REFUSED and self._asked_code != Command.ICC:
+            self._unanswered[self._asked_code] = MOST_UNANSWERED
+            self._asked, self._refusals = b"", 0
+        self._ask_again(received_ns)
 
     def _ask_again(self, received_ns: int) -> None:
         if self._asked:
