@@ -17,6 +17,7 @@ from gateway.simulators import intellivue_messages as simulated
 from gateway.simulators.intellivue_messages import BREATH, LEAD_II, PATIENT, PLETH, PRESSURE, Number, Numeric
 from gateway.simulators.monitor_intellivue import DEMO, Monitor
 from gateway.source.dialects import intellivue_codes as terms
+from gateway.source.dialects.intellivue_curves import Curves
 from gateway.source.serial import Instrument
 from gateway.wire import intellivue as wire
 
@@ -368,6 +369,20 @@ def test_a_curve_whose_scale_makes_no_sense_is_not_read(
     instrument.receive_data(simulated.framed(simulated.result(1, 1, 1, 9, 0, objects, 0)), SECOND)
     (found,) = instrument.end()
     assert (found.traces, found.unread, len(found.observations)) == ((), 1, 1)
+
+
+def test_curves_under_ever_new_handles_need_no_endless_memory() -> None:
+    curves, block = Curves(), simulated.block(PRESSURE, 0)
+    described = {
+        wire.SAMPLE_PERIOD: struct.pack(">I", 64),
+        wire.SAMPLE_SPEC: struct.pack(">HBBH", 32, 16, 12, 0x1000),
+        wire.SCALE: struct.pack(">IIHH", 0, 100, 0, 4095),
+    }
+    for number in range(5000):
+        curves.learn((1, number), described)
+        assert len(curves.traces((1, number), {wire.SAMPLES: block}, number, SECOND)[0]) == (number % 1025 != 1024)
+        curves.traces((2, number), {wire.SAMPLES: block}, number, SECOND)
+    assert max(len(kept) for kept in vars(curves).values()) <= 1025
 
 
 def test_curves_that_no_monitor_sends_are_a_mistake_in_the_profile() -> None:

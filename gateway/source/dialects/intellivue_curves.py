@@ -36,7 +36,8 @@ class Curves:
         """Nothing was said yet."""
         self._said: dict[Key, dict[int, bytes]] = {}
         """What the monitor says of each, under its handle and 0, and its handle and identifier where it has one."""
-        self._shapes: dict[Key, _Shape | None] = {}
+        self._shapes: dict[Key, _Shape] = {}
+        """Of those of which all is known."""
         self._next_ticks: dict[Key, int] = {}
         """When the next sample of each is expected."""
         self._arrived = (-1, 0)
@@ -54,7 +55,8 @@ class Curves:
                 known |= found
                 self._shapes.clear()
         if len(self._said) > _MOST_OBJECTS:
-            self._said.clear()
+            for kept in (self._said, self._shapes, self._next_ticks):
+                kept.clear()
 
     def traces(
         self, handle: Handle, attributes: dict[int, bytes], ticks: int, received_ns: int
@@ -73,8 +75,7 @@ class Curves:
     def _trace(self, handle: Handle, block: bytes, ticks: int, received_ns: int) -> Trace | None:
         identifier, state, _ = struct.unpack(">HHH", block[:_BLOCK_HEADER])
         curve, key = terms.CURVES.get(identifier), (handle, identifier)
-        shape = self._shape(key)
-        if curve is None or shape is None:
+        if curve is None or (shape := self._shape(key)) is None:
             return None
         samples = shape.samples(block[_BLOCK_HEADER:])
         lost = self._lost(key, ticks, len(samples), shape.period)
@@ -101,10 +102,12 @@ class Curves:
 
     def _shape(self, key: Key) -> _Shape | None:
         """How the samples of a curve are to be read, once all of it is known."""
-        if key not in self._shapes:
-            said = self._said.get((key[0], 0), {}) | self._said.get(key, {})
-            self._shapes[key] = _shape_of(said)
-        return self._shapes[key]
+        if known := self._shapes.get(key):
+            return known
+        shape = _shape_of(self._said.get((key[0], 0), {}) | self._said.get(key, {}))
+        if shape is not None:
+            self._shapes[key] = shape
+        return shape
 
 
 class _Shape(Struct, frozen=True):
