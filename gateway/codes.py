@@ -54,6 +54,7 @@ MILLIMETRE: Final = Code("mm", "UCUM", "mm")
 MMHG: Final = Code("mm[Hg]", "UCUM", "mmHg")
 KILOPASCAL: Final = Code("kPa", "UCUM", "kPa")
 NO_UNITS: Final = Code("1", "UCUM", "no units")
+PER_MINUTE: Final = Code("/min", "UCUM", "/min")
 
 LEADS: Final = (
     Code("2:1", "MDC", "Lead I"),

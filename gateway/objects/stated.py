@@ -10,12 +10,11 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from gateway.model import Code, Observation, ReadingSet, TraceKind
+from gateway.model import Observation, ReadingSet, TraceKind
 from gateway.objects import curves, drawn, encode, iods, refraction, sr, waveform
 from gateway.objects.words import Sink, Words, Written, check_times
 from gateway.profile import READINGS, ObjectKind
 
-COMMENT = Code("121106", "DCM", "Comment")
 KINDS = (*(kind for _, kind in refraction.KINDS.values()), *waveform.KINDS, drawn.PAGE, READINGS)
 """Every kind of object that readings become."""
 
@@ -39,7 +38,7 @@ def objects_of(readings: ReadingSet) -> Iterator[tuple[ObjectKind, ReadingSet]]:
     for traces in drawn.pages_of(readings):
         begun_ns = min(trace.received_ns for trace in traces) or readings.received_ns
         yield drawn.PAGE, structs.replace(readings, observations=left, traces=traces, received_ns=begun_ns)
-    report = (*left, *(Observation(concept=COMMENT, value=each) for each in unheld(readings)))
+    report = (*left, *(Observation(concept=sr.COMMENT, value=each) for each in unheld(readings)))
     if report:
         yield READINGS, structs.replace(readings, observations=report, traces=())
 

@@ -15,7 +15,7 @@ from PIL import Image
 from gateway import codes
 from gateway.errors import ObjectInvalid
 from gateway.model import NO_SAMPLE, Code, Observation, Patient, ReadingSet, Trace, TraceKind
-from gateway.objects import curves, drawn, ecg_sheet, fetal_sheet, fonts, head, page, paper, revise, stated, verify
+from gateway.objects import curves, drawn, ecg_sheet, fetal_sheet, fonts, head, page, paper, revise, sr, stated, verify
 from tests.objects import hearts, samples
 
 PX_PER_MM = 10
@@ -201,7 +201,7 @@ def test_what_the_monitor_measures_with_is_no_mark_on_its_strip(image):
     """It says so each minute; an arrow is what the mother or the staff set."""
     said = (
         Observation(concept=codes.MONITOR_MODES, value="AA", received_ns=65_000_000_000),
-        Observation(concept=stated.COMMENT, value="Oxytocin", received_ns=125_000_000_000),
+        Observation(concept=sr.COMMENT, value="Oxytocin", received_ns=125_000_000_000),
     )
     pixels = image(page.draw(samples.words(), replace(hearts.STRIP, observations=said)))
     form = fetal_sheet.FORMS[1]

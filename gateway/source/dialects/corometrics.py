@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from gateway.profile import InstrumentProfile
     from gateway.wire.records import Record
 
-PER_MINUTE: Final = Code("/min", "UCUM", "/min")
-
 RATE_HZ: Final = 4
 ACTIVITY_HZ: Final = 8
 _LOWEST_RATE, _HIGHEST_RATE = 30, 240
@@ -103,12 +101,13 @@ class Corometrics:
     def _rate(self, channel: Code, data: bytes, received_ns: int, doubts: tuple[str, ...]) -> Said:
         number = _number(data)
         sample = NO_SAMPLE if number == _PEN_LIFT_RATE else number
-        trace = self._piece(channel, PER_MINUTE, RATE_HZ, sample, received_ns, doubts)
+        trace = self._piece(channel, codes.PER_MINUTE, RATE_HZ, sample, received_ns, doubts)
         if number == _PEN_LIFT_RATE:
             return Said(traces=(trace,))
         strange = _beyond(number, _LOWEST_RATE, _HIGHEST_RATE)
         return Said(
-            observations=(_value(channel, number, PER_MINUTE, data, received_ns, doubts + strange),), traces=(trace,)
+            observations=(_value(channel, number, codes.PER_MINUTE, data, received_ns, doubts + strange),),
+            traces=(trace,),
         )
 
     def _activity(self, data: bytes, received_ns: int) -> Said:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gateway import codes
 from gateway.errors import ProfileError, UnreadableRecord
@@ -161,11 +161,10 @@ _LONGEST_FRAME: Final = 4096
 """A record has at most 1490 bytes, and each may be escaped."""
 _NO_SAMPLE: Final = NO_SAMPLE.to_bytes(2, "little", signed=True)
 
-_MICROVOLT: Final = Code("uV", "UCUM", "uV")
 _LITRES_PER_MINUTE: Final = Code("L/min", "UCUM", "L/min")
 _OHM: Final = Code("Ohm", "UCUM", "ohm")
 CURVES: Final = {
-    **{f"ECG{n}": Curve(n, TraceKind.ECG, 300, _MICROVOLT, "1") for n in (1, 2, 3)},
+    **{f"ECG{n}": Curve(n, TraceKind.ECG, 300, codes.MICROVOLT, "1") for n in (1, 2, 3)},
     **{
         f"INVP{n}": Curve(number, TraceKind.HEMODYNAMIC, 100, codes.MMHG, "0.01")
         for n, number in enumerate((4, 5, 6, 7, 16, 17), start=1)
@@ -181,16 +180,9 @@ _BY_NUMBER: Final = {curve.number: curve for curve in CURVES.values()}
 _PRESSURE_OF: Final = {4: 1, 5: 2, 6: 3, 7: 4, 16: 5, 17: 6}
 """The subrecord type of a pressure curve to the number of its channel."""
 
-_LEADS: Final = {  # PS3.16 CID 3001
-    1: ("2:1", "Lead I"),
-    2: ("2:2", "Lead II"),
-    3: ("2:61", "Lead III"),
-    4: ("2:62", "aVR, augmented voltage, right"),
-    5: ("2:63", "aVL, augmented voltage, left"),
-    6: ("2:64", "aVF, augmented voltage, foot"),
-    7: ("2:86", "Chest lead"),
-}
-_ANY_LEAD: Final = ("2:0", "Unspecified lead")
+_CHEST: Final = Code("2:86", "MDC", "Chest lead")
+_LEADS: Final = dict(enumerate((*codes.LEADS[:6], _CHEST), start=1))
+_ANY_LEAD: Final = Code("2:0", "MDC", "Unspecified lead")
 _BLOOD: Final = {  # PS3.16 CID 3003
     1: ("128446002", "Arterial pressure waveform"),
     2: ("128445003", "Central venous pressure waveform"),
@@ -220,8 +212,8 @@ def _curve(profile: str, name: str) -> Curve:
 def _channel(curve: Curve, labels: values.Labels) -> tuple[Code, tuple[str, ...]]:
     """Return what a curve is of, by the labels that the monitor gave last, and what is to be known of it."""
     if curve.kind is TraceKind.ECG:
-        code, meaning = _LEADS.get(labels.leads[curve.number - 1], _ANY_LEAD)
-        return Code(code, "MDC", f"{meaning} (ECG{curve.number})"), ()
+        lead = _LEADS.get(labels.leads[curve.number - 1], _ANY_LEAD)
+        return structs.replace(lead, meaning=f"{lead.meaning} (ECG{curve.number})"), ()
     if curve.kind is not TraceKind.HEMODYNAMIC:
         return _OTHERS[curve.number], ()
     number = _PRESSURE_OF[curve.number]

@@ -94,7 +94,6 @@ PRESSURES: Final = {
 }
 """What the monitor calls a pressure; 9 to 14, 20 and 21 are P1 to P8: it was told nothing."""
 
-PER_MINUTE: Final = Code("/min", "UCUM", "/min")
 PERCENT: Final = Code("%", "UCUM", "Percent")
 CELSIUS: Final = Code("Cel", "UCUM", "degrees Celsius")
 CMH2O: Final = Code("cm[H2O]", "UCUM", "cmH2O")
@@ -160,7 +159,7 @@ def _mdc(element: int, meaning: str) -> Code:
     return Code(f"2:{element}", "MDC", meaning)
 
 
-_HEART_RATE: Final = Field(Code("8867-4", "LN", "Heart rate"), PER_MINUTE, 0, 15, 300)
+_HEART_RATE: Final = Field(Code("8867-4", "LN", "Heart rate"), codes.PER_MINUTE, 0, 15, 300)
 _RATES: Final = (5, 300)
 _BREATHS: Final = (0, 150)
 _GAS: Final = (0, 100)
@@ -174,7 +173,7 @@ _GASES: Final = (  # offset, expired, inspired
     (_N2O, _mdc(21036, "End tidal nitrous oxide"), _mdc(21120, "Inspired nitrous oxide")),
 )
 _SPIROMETRY: Final = (
-    Field(_mdc(20490, "Respiration rate, by spirometry"), PER_MINUTE, 0, *_BREATHS),
+    Field(_mdc(20490, "Respiration rate, by spirometry"), codes.PER_MINUTE, 0, *_BREATHS),
     Field(_mdc(20901, "Peak airway pressure"), CMH2O, 2, -20, 120),
     Field(_mdc(20904, "Positive end expiratory pressure"), CMH2O, 2, -20, 60),
     Field(_mdc(21352, "Plateau airway pressure"), CMH2O, 2, -20, 120),
@@ -193,12 +192,12 @@ def _fields(basic: bytes) -> Iterator[tuple[int, Field, tuple[str, ...]]]:
     age = _OLD if _label(basic, _NIBP) & _OLD_CUFF else ()
     for index, field in enumerate(_CUFF):
         yield _at(_NIBP, index), field, age
-    yield _at(_NIBP, 3), Field(_mdc(18474, "Pulse rate, by cuff"), PER_MINUTE, 0, *_RATES), age
+    yield _at(_NIBP, 3), Field(_mdc(18474, "Pulse rate, by cuff"), codes.PER_MINUTE, 0, *_RATES), age
     for number, offset in _TEMPERATURES.items():
         code, meaning = _SITES.get(_label(basic, offset), _ANY_SITE)
         yield _at(offset, 0), Field(Code(code, "MDC", f"{meaning} (T{number})"), CELSIUS, 2, 10, 45), ()
     yield _at(_SPO2, 0), Field(_mdc(19384, "Oxygen saturation, by pulse oximetry"), PERCENT, 2, 0, 100), ()
-    yield _at(_SPO2, 1), Field(_mdc(18458, "Pulse rate, by pulse oximetry"), PER_MINUTE, 0, *_RATES), ()
+    yield _at(_SPO2, 1), Field(_mdc(18458, "Pulse rate, by pulse oximetry"), codes.PER_MINUTE, 0, *_RATES), ()
     yield from _of_gases(basic)
     for index, field in enumerate(_SPIROMETRY):
         yield _at(_FLOW, index), field, ()
@@ -214,9 +213,9 @@ def _of_ecg(basic: bytes) -> Iterator[tuple[int, Field, tuple[str, ...]]]:
             meaning = f"ST level, lead {LEADS[label]} (ECG{index + 1})"
             yield _at(_ECG, index + 1), Field(_mdc(_ST[label], meaning), codes.MILLIMETRE, 2, -20, 20), ()
     breaths = _mdc(20490, "Respiration rate, by impedance")
-    yield _at(_ECG, 4), Field(breaths, PER_MINUTE, 0, *_BREATHS), ()
+    yield _at(_ECG, 4), Field(breaths, codes.PER_MINUTE, 0, *_BREATHS), ()
     ecg = _mdc(16770, "Heart rate, by ECG")
-    yield _EXTRA, Field(ecg, PER_MINUTE, 0, 15, 300), ()  # the only group without a header
+    yield _EXTRA, Field(ecg, codes.PER_MINUTE, 0, 15, 300), ()  # the only group without a header
 
 
 def _of_pressure(number: int, offset: int, label: int) -> Iterator[tuple[int, Field, tuple[str, ...]]]:
@@ -227,7 +226,7 @@ def _of_pressure(number: int, offset: int, label: int) -> Iterator[tuple[int, Fi
         concept = _mdc(element + 1 + index, f"{meaning}, {what} (P{number})")
         yield _at(offset, index), Field(concept, codes.MMHG, 2, -40, 320), doubts
     pulse = _mdc(18450, f"Pulse rate, by pressure (P{number})")
-    yield _at(offset, 3), Field(pulse, PER_MINUTE, 0, *_RATES), doubts
+    yield _at(offset, 3), Field(pulse, codes.PER_MINUTE, 0, *_RATES), doubts
 
 
 def _of_gases(basic: bytes) -> Iterator[tuple[int, Field, tuple[str, ...]]]:
@@ -236,7 +235,7 @@ def _of_gases(basic: bytes) -> Iterator[tuple[int, Field, tuple[str, ...]]]:
         yield _at(offset, 1), Field(inspired, PERCENT, 2, *_GAS), ()
     if _label(basic, _CO2) & 7 != _BY_IMPEDANCE:
         breaths = _mdc(20522, "Respiration rate, by carbon dioxide")
-        yield _at(_CO2, 2), Field(breaths, PER_MINUTE, 0, *_BREATHS), ()
+        yield _at(_CO2, 2), Field(breaths, codes.PER_MINUTE, 0, *_BREATHS), ()
     agent = _AGENTS.get(_label(basic, _AGENT), "anesthetic agent")
     yield _at(_AGENT, 0), Field(_mdc(21388, f"End tidal {agent}"), PERCENT, 2, 0, 30), ()
     yield _at(_AGENT, 1), Field(_mdc(21392, f"Inspired {agent}"), PERCENT, 2, 0, 30), ()

@@ -81,7 +81,5 @@ T_AXIS: Final = Code("2:16136", "MDC", "T axis")
 STARTED: Final = Code("111526", "DCM", "DateTime Started")
 INTERPRETATION: Final = Code("122147", "DCM", "Clinical Interpretation")
 
-MICROVOLT: Final = Code("uV", "UCUM", "\N{MICRO SIGN}V")
 MILLISECOND: Final = Code("ms", "UCUM", "millisecond")
-A_MINUTE: Final = Code("/min", "UCUM", "/min")
 DEGREE: Final = Code("deg", "UCUM", "Degree")

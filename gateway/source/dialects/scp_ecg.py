@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
 
+from gateway import codes
 from gateway.errors import UnreadableRecord
 from gateway.model import NO_SAMPLE, Code, Observation, Trace, TraceKind
 from gateway.source.dialects import scp_codes, scp_leads
@@ -232,7 +233,7 @@ def _traces(sections: dict[int, bytes], device: Device) -> Iterator[Trace]:
         yield Trace(
             kind=TraceKind.ECG,
             channel=scp_codes.LEADS.get(lead.number, scp_codes.UNSPECIFIED),
-            unit=scp_codes.MICROVOLT,
+            unit=codes.MICROVOLT,
             hz=1_000_000 / recorded.interval_us,
             step=f"{Decimal(recorded.step_nv) / 1000:f}",
             samples=pack(f"<{len(whole)}h", *whole),
@@ -268,7 +269,7 @@ def _measured(section: bytes) -> Iterator[Observation]:
         at += 2 + unpack_from("<H", section, at)[0]
         if at + 7 <= len(section):
             rate, _atrial, qtc, formula = unpack_from("<HHHB", section, at)
-    yield from _value(scp_codes.HEART_RATE, rate, scp_codes.A_MINUTE, 10, 400)
+    yield from _value(scp_codes.HEART_RATE, rate, codes.PER_MINUTE, 10, 400)
     yield from _value(scp_codes.RR, rr, scp_codes.MILLISECOND, 150, 6000)
     yield from _value(scp_codes.PP, pp, scp_codes.MILLISECOND, 150, 6000)
     if blocks:
