@@ -145,7 +145,7 @@ class Instrument:
             self._condense()
         ended = ReadingSet(
             observations=tuple(self._observations),
-            traces=tuple(_joined(self._traces)),
+            traces=tuple(_within(trace, self._since_ns) for trace in _joined(self._traces)),
             received_ns=self._since_ns,
             model_name=self._model_name,
             unread=self._unread,
@@ -214,6 +214,16 @@ def _joined(pieces: Iterable[Trace]) -> Iterable[Trace]:
         )
         for parts in channels.values()
     ]
+
+
+def _within(trace: Trace, since_ns: int) -> Trace:
+    """A trace without the gap before the first value of its set: what was silent until then may have been of another exam."""
+    early_ns = since_ns - trace.received_ns if trace.received_ns else 0
+    early = round(early_ns / _SECOND_NS * trace.hz)
+    gap = NO_SAMPLE.to_bytes(2, "little", signed=True) * early
+    if early_ns < _SECOND_NS // 2 or not trace.samples.startswith(gap):
+        return trace
+    return structs.replace(trace, samples=trace.samples[len(gap) :], received_ns=since_ns)
 
 
 def _samples(parts: list[Trace]) -> bytes:

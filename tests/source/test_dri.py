@@ -196,6 +196,17 @@ def test_pieces_are_joined_an_invalid_sample_is_none_and_a_lost_second_stays_a_g
     assert found == [*[0] * 25, *[1] * 3, NO_SAMPLE, *[1] * 21, *[NO_SAMPLE] * 25, *[3] * 25, *[4] * 25]
 
 
+def test_a_silence_between_two_intervals_is_in_neither() -> None:
+    instrument = Instrument(structs.replace(PROFILE, collect_s=100))
+    sets: list[ReadingSet] = []
+    for when in (1, 2, 60):
+        instrument.receive_data(framed(curves_record({1: [when] * 300, 9: [when] * 25}, when)), when * SECOND)
+        sets += instrument.end() if when != 1 else []
+    ecg, gas = sets[1].traces
+    assert (samples_of(ecg), samples_of(gas)) == ([60] * 300, [60] * 25)
+    assert (ecg.received_ns, gas.received_ns, sets[1].received_ns) == (60 * SECOND, 60 * SECOND, 60 * SECOND)
+
+
 def test_a_second_whose_frame_was_damaged_stays_a_gap_though_the_next_comes_a_little_early() -> None:
     frames = [framed(curves_record({9: [n] * 25}, 1)) for n in range(4)]
     frames[2] = frames[2][:60] + bytes([frames[2][60] ^ 1]) + frames[2][61:]
