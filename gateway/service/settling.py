@@ -145,11 +145,11 @@ class Settling:
         """Say why a set is not of an exam; empty: it is."""
         if step is None:
             return NO_EXAM
+        is_of_this_boot = step.boot_id == self._box.clock.boot_id()
         if ended.began_at is None:
-            is_of_an_earlier_boot = step.boot_id != self._box.clock.boot_id()
-            return "" if is_of_an_earlier_boot or ended.began_ns >= step.started_ns else BEFORE_THE_EXAM
+            return BEFORE_THE_EXAM if is_of_this_boot and ended.began_ns < step.started_ns else ""
         is_doubtful = bool(step.clock_doubt or self._box.clock.doubt())
-        if is_doubtful or not step.started_at <= ended.began_at <= self._box.clock.now():
+        if is_of_this_boot or is_doubtful or not step.started_at <= ended.began_at <= self._box.clock.now():
             return BEFORE_THE_RESTART
         return ""
 

@@ -1,6 +1,7 @@
 """What a restart finds behind the mark of a journal: of which boot it is, whatever died in between, and what joins nothing."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from msgspec import structs
@@ -63,6 +64,19 @@ def test_what_a_catch_up_that_died_has_left_is_still_of_the_boot_before(at, monk
     at.play(PAUSE)
     assert at.captures(step) == []
     assert [one.problem for one in at.waiting()] == [settling.BEFORE_THE_RESTART] * 2
+
+
+def test_what_came_before_a_restart_is_of_no_exam_that_began_after_it_whatever_the_clock_said_then(at):
+    at.play(PAUSE)
+    journal = Journal(at.site.data / "serial" / PORT)
+    journal.append(MESSAGE, at.clock.now() + timedelta(minutes=10), at.clock.monotonic_ns())
+    journal.close()
+    at.clock.reboot()
+    step = at.start()
+    at.clock.sleep(3600)
+    at.play(PAUSE)
+    assert at.captures(step) == []
+    assert [one.problem for one in at.waiting()] == [settling.BEFORE_THE_RESTART]
 
 
 def test_a_mark_says_of_which_boot_it_is_that_follows_it():
