@@ -6,6 +6,7 @@ keeps. C.8.6.1 SC Equipment, C.24.1 Encapsulated Document Series, C.24.2 Encapsu
 
 from __future__ import annotations
 
+from msgspec import structs
 from pydicom.dataset import Dataset
 
 from gateway.model import Code, ReadingSet, TraceKind
@@ -52,10 +53,31 @@ def encapsulated_document(words: Words, readings: ReadingSet) -> Dataset:
 
 
 def redrawn(ds: Dataset, words: Words) -> Dataset:
-    """Return the same page with the identity and the times of `words`. Raises ObjectInvalid for a page that is not one of ours."""
+    """Return the same page with the identity and the times of `words`; what drew it stays, as in its header.
+
+    Raises ObjectInvalid for a page that is not one of ours.
+    """
     from gateway.objects import page  # noqa: PLC0415  (as above)
 
-    again = encapsulated_document(words, page.readings_of(ds.EncapsulatedDocument))
+    again = encapsulated_document(_of_its_instrument(ds, words), page.readings_of(ds.EncapsulatedDocument))
     return dataset(
         **{keyword: again[keyword].value for keyword in ("EncapsulatedDocument", "EncapsulatedDocumentLength")}
     )
+
+
+def _of_its_instrument(ds: Dataset, words: Words) -> Words:
+    """The words with the equipment of the header, which no identity changes: the port may have another instrument by now, or be gone."""
+    equipment = structs.replace(
+        words.equipment,
+        manufacturer=_said(ds, "Manufacturer"),
+        model_name=_said(ds, "ManufacturerModelName"),
+        serial_number=_said(ds, "DeviceSerialNumber"),
+        institution_name=_said(ds, "InstitutionName"),
+        department_name=_said(ds, "InstitutionalDepartmentName"),
+    )
+    station = structs.replace(words.station, institution_name="", department_name="")
+    return structs.replace(words, equipment=equipment, station=station)
+
+
+def _said(ds: Dataset, keyword: str) -> str:
+    return str(ds.get(keyword) or "")

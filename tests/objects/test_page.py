@@ -14,7 +14,7 @@ from PIL import Image
 
 from gateway import codes
 from gateway.errors import ObjectInvalid
-from gateway.model import NO_SAMPLE, Code, Observation, Patient, ReadingSet, Trace, TraceKind
+from gateway.model import NO_SAMPLE, Code, Equipment, Observation, Patient, ReadingSet, Trace, TraceKind
 from gateway.objects import curves, drawn, ecg_sheet, fetal_sheet, fonts, head, page, paper, revise, sr, stated, verify
 from tests.objects import hearts, samples
 
@@ -346,6 +346,16 @@ def test_an_unchanged_identity_draws_the_same_bytes(saved):
     said = replace(said, series_instance_uid=samples.uids.series(samples.EXAM, "doc"))
     sink = io.BytesIO()
     assert revise.write(saved(before), sink, said, modified_at=samples.AT) == written
+    assert sink.getvalue() == before
+
+
+def test_a_page_names_the_instrument_that_it_was_drawn_of_whatever_stands_at_its_port_by_now(saved):
+    before, written = samples.drawn(hearts.ELECTROCARDIOGRAM, "DOC")
+    said = samples.words(object=drawn.PAGE, sop_instance_uid=written.sop_instance_uid, equipment=Equipment())
+    said = replace(said, series_instance_uid=samples.uids.series(samples.EXAM, "doc"))
+    said = replace(said, station=replace(said.station, institution_name="Another clinic"))
+    sink = io.BytesIO()
+    revise.write(saved(before), sink, said, modified_at=samples.AT)
     assert sink.getvalue() == before
 
 
