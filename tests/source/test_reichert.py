@@ -57,13 +57,14 @@ def test_the_columns_are_those_of_the_headings() -> None:
     assert [(concept, value) for _, concept, value, _ in values(text)] == [("56844-4", "15.1"), ("IOPcc", "16.2")]
 
 
-def test_without_a_known_heading_the_columns_are_in_the_order_of_the_manual() -> None:
+def test_without_a_known_heading_the_columns_are_in_the_order_of_the_manual_and_each_value_says_so() -> None:
     text = b"\r\r24.11.2026\r\rAugendruck Kurven-Score\r(L) 16,2 9,8 15,1 8,4\r\r\x04"
-    assert [(concept, value) for _, concept, value, _ in values(text)] == [
-        ("IOPcc", "16.2"),
-        ("CH", "9.8"),
-        ("56844-4", "15.1"),
-        ("WS", "8.4"),
+    said = ("its column was not named: it is taken to be where the manual says",)
+    assert [(concept, value, doubts) for _, concept, value, doubts in values(text)] == [
+        ("IOPcc", "16.2", said),
+        ("CH", "9.8", said),
+        ("56844-4", "15.1", said),
+        ("WS", "8.4", said),
     ]
 
 

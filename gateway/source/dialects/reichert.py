@@ -3,7 +3,7 @@
 A printout is text: two CR, a line with date and time, an empty line, a line of headings, a line `(R)` and a line `(L)`, each
 where that eye was measured, with the corneal-compensated pressure, the hysteresis of the cornea, the Goldmann-correlated pressure and the
 score of the curve; every line ends with CR, the message with EOT. There is no checksum: what does not end with EOT was cut off.
-The columns are taken from the headings; without any that is known, in the order that the manual gives.
+The columns are taken from the headings; without any that is known, in the order that the manual gives, and each value says so.
 
 Source: Reichert G3 user's guide 16170-101-GER rev. A, annex A, page 50 (a description; it shows no example). Not read: the
 date, as the exam in progress says when; single measurements and curves, of which nothing public says how they are sent.
@@ -42,6 +42,7 @@ _MEANINGS: Final[dict[str, tuple[Code, Code, str, str]]] = {
 _EYE: Final = re.compile(r"\((R|L)\)(.*)")
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _FEWEST_HEADINGS: Final = 2
+_UNNAMED: Final = ("its column was not named: it is taken to be where the manual says",)
 
 
 class Reichert:
@@ -97,13 +98,14 @@ class Printouts:
 
 
 def _observations(text: str) -> Iterator[Observation]:
-    columns = COLUMNS
+    columns, doubts = COLUMNS, _UNNAMED
     for line in re.split(r"[\r\n]", text):
         named = tuple(word for word in line.upper().split() if word in _MEANINGS)
         if len(named) >= _FEWEST_HEADINGS:
-            columns = named
+            columns, doubts = named, ()
         elif match := _EYE.search(line):
-            yield from _eye("R" if match[1] == "R" else "L", columns, match[2].split())
+            for one in _eye("R" if match[1] == "R" else "L", columns, match[2].split()):
+                yield structs.replace(one, doubts=doubts + one.doubts)
 
 
 def _eye(side: Literal["R", "L"], columns: tuple[str, ...], stated: list[str]) -> Iterator[Observation]:
