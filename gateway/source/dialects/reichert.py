@@ -42,7 +42,7 @@ _MEANINGS: Final[dict[str, tuple[Code, Code, str, str]]] = {
 _EYE: Final = re.compile(r"\((R|L)\)(.*)")
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _FEWEST_HEADINGS: Final = 2
-_UNNAMED: Final = ("its column was not named: it is taken to be where the manual says",)
+_UNNAMED: Final[tuple[str, ...]] = ("its column was not named: it is taken to be where the manual says",)
 
 
 class Reichert:
