@@ -358,11 +358,12 @@ class Port:
                 self._move_mark(self._hearing.mark)
 
     def _overhear(self, data: bytes) -> None:
-        """Journal what is heard meanwhile, if there is room."""
+        """Journal what is heard meanwhile, if there is room; who dies now makes no sets of it either."""
         clock = self._box.clock
         self._shown.heard(data, clock.monotonic_ns())
         with suppress(DiskFull):
-            self._append(_Heard(data, clock.now(), clock.monotonic_ns(), is_damaged=False))
+            self._hearing.moved(self._append(_Heard(data, clock.now(), clock.monotonic_ns(), is_damaged=False)))
+            self._move_mark(self._hearing.mark)
 
     # ---- at the start ----
 

@@ -7,14 +7,16 @@ import pytest
 from msgspec import structs
 
 from gateway import profile as profiles
-from gateway.service import settling
+from gateway.service import detecting, settling
 from gateway.service.hearing import Hearing
+from gateway.service.serial import Port
 from gateway.simulators import nidek
 from gateway.simulators.instrument import dose_report
+from gateway.spool import live
 from gateway.spool.heard import Mark
 from gateway.spool.inbox import Inbox
 from gateway.spool.journal import Chunk, Journal
-from tests.service.port import LENSMETER, PAUSE, PORT, PortAtWork
+from tests.service.port import LENSMETER, PAUSE, PORT, Line, PortAtWork
 
 MESSAGE, OTHER = nidek.lensmeter(), nidek.tonometer()
 SECOND_NS = 1_000_000_000
@@ -77,6 +79,24 @@ def test_what_came_before_a_restart_is_of_no_exam_that_began_after_it_whatever_t
     at.play(PAUSE)
     assert at.captures(step) == []
     assert [one.problem for one in at.waiting()] == [settling.BEFORE_THE_RESTART]
+
+
+def test_what_is_heard_while_settings_are_looked_for_makes_no_set_though_the_power_fails_meanwhile(at, monkeypatch):
+    def power_fails(_tty, _listener, _clock, hear):
+        hear(MESSAGE)
+        at.mark = at.spool.heard.mark(PORT)
+        return iter(())
+
+    monkeypatch.setattr(detecting, "detect", power_fails)
+    step = at.start()
+    at.clock.sleep(1)
+    port, line = Port(PORT, at.box, LENSMETER), Line(at.clock, [PAUSE])
+    line.change = lambda _settings: None
+    live.ask_detection(at.site.run, PORT)
+    port.listen(line, line.stop)
+    at.spool.heard.turned(PORT, at.mark)
+    at.play(PAUSE)
+    assert at.captures(step) == at.waiting() == []
 
 
 def test_a_mark_says_of_which_boot_it_is_that_follows_it():
