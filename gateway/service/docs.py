@@ -172,7 +172,7 @@ have ended, or discards it. It keeps its time. Nothing is guessed from a name or
 stays visible for `spool.retention_days`. The same print once more within `reprint_minutes` is a reprint and makes no second object.
 
 An instrument that streams (`collect_s`) makes one set of objects in so many seconds. An exam that begins or ends at its station ends the
-interval, so that no object is of two patients; without an exam a stream is shown and journalled only, and never waits in the inbox.
+interval, so that no object is of two patients, and so does a new day; without an exam a stream is shown and journalled only, and never waits in the inbox.
 
 After a power cut the service reads on in the journal where it was: what was complete and not kept is kept then, once, in the exam that
 still runs if it came during that one, otherwise in the inbox. On a full disk nothing is answered, what arrives waits in memory and then on
