@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -28,6 +27,7 @@ from gateway.simulators.monitor_dri import (
 )
 from gateway.source.serial import Instrument
 from gateway.wire.frames import EscapedFrames
+from tests.source.pieces import check_pieces
 from tests.wire.pieces import records_of
 
 SECOND = 1_000_000_000
@@ -373,13 +373,4 @@ parts = st.one_of(
 
 @given(st.lists(parts, max_size=5).map(b"".join), st.lists(st.integers(0, 2000), max_size=5))
 def test_any_stream_whole_or_in_pieces_gives_the_same_values_curves_and_errors(data: bytes, cuts: list[int]) -> None:
-    def hear(pieces: list[bytes]) -> tuple[list[ReadingSet], list[str]]:
-        instrument = Instrument(PROFILE)
-        sets = [one for piece in pieces for one in instrument.receive_data(piece, SECOND)]
-        sets += instrument.tick(20 * SECOND) + instrument.end()
-        return sets, [str(error) for error in instrument.errors()]
-
-    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    expected = hear([data])
-    assert hear([data[a:b] for a, b in pairwise(edges)]) == expected
-    assert hear([data[i : i + 1] for i in range(len(data))]) == expected
+    check_pieces(PROFILE, data, cuts)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +11,7 @@ from gateway import profile as profiles
 from gateway.model import ReadingSet
 from gateway.simulators.tonometer import printout
 from gateway.source.serial import Instrument
+from tests.source.pieces import check_pieces
 
 SECOND = 1_000_000_000
 PROFILE = profiles.instrument("reichert-g3")
@@ -115,13 +114,4 @@ parts = st.one_of(
 
 @given(st.lists(parts, max_size=6).map(b"".join), st.lists(st.integers(0, 600), max_size=5))
 def test_any_stream_whole_or_in_pieces_gives_the_same_sets_and_errors(data: bytes, cuts: list[int]) -> None:
-    def hear(pieces: list[bytes]) -> tuple[list[ReadingSet], list[str]]:
-        instrument = Instrument(PROFILE)
-        sets = [one for piece in pieces for one in instrument.receive_data(piece, SECOND)]
-        sets += instrument.tick(99 * SECOND)
-        return sets, [str(error) for error in instrument.errors()]
-
-    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    expected = hear([data])
-    assert hear([data[a:b] for a, b in pairwise(edges)]) == expected
-    assert hear([data[i : i + 1] for i in range(len(data))]) == expected
+    check_pieces(PROFILE, data, cuts)
