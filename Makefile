@@ -10,8 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 T ?= tests
 B ?=
-# These watch the clock: real services, kills, time-outs. They run alone; all others two at a time.
-PACED := tests/crash tests/flow tests/forward tests/service tests/simulators tests/wire
+# These kill services and hold the whole box to its pace. They run alone; all others two at a time.
+PACED := tests/crash tests/flow
 
 export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba-cache
 

@@ -53,12 +53,13 @@ def objects_of(observations: Sequence[Observation]) -> Iterator[tuple[ObjectKind
 
 
 def _groups(observations: Sequence[Observation]) -> Iterator[tuple[Observation, ...]]:
-    """The values of one measurement, as one object; of visual acuity, one for each kind, each with the chart."""
-    acuities = dict.fromkeys(one.concept for one in observations if one.concept in codes.ACUITIES)
+    """The values of one measurement, as one object; of visual acuity, one for each kind, each with the chart: without one, none."""
     if not observations or observations[0].part_of is not MeasurementKind.ACUITY:
         yield from filter(None, (tuple(observations),))
         return
-    for acuity in acuities:
+    has_chart = any(one.concept == codes.OPTOTYPE for one in observations)
+    acuities = dict.fromkeys(one.concept for one in observations if one.concept in codes.ACUITIES)
+    for acuity in acuities if has_chart else ():
         yield tuple(one for one in observations if one.concept == acuity or one.concept not in acuities)
 
 
