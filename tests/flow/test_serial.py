@@ -11,6 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from gateway import config, exam
+from gateway import profile as profiles
 from gateway.clock import SystemClock
 from gateway.model import InboxState, PerformedStep
 from gateway.service.bell import ring
@@ -19,7 +20,7 @@ from gateway.simulators.analyser import Analyser
 from tests.flow import clinic as clinics
 from tests.flow.clinic import PAUSE_S, Clinic, check_validity, numbers, until
 
-INSTRUMENTS = {"RT": "nidek-rt", "LM": "nidek-lm", "ARK": "nidek-ark", "NT": "nidek-nt"}
+INSTRUMENTS = {"RT": "nidek-rt-chart", "LM": "nidek-lm", "ARK": "nidek-ark", "NT": "nidek-nt"}
 LINES = INSTRUMENTS | {"LAB": "astm-analyser"}
 PRINTS = {
     "RT": nidek.refractor(),
@@ -31,7 +32,14 @@ PRINTS = {
 
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory, free_ports) -> Iterator[Clinic]:
-    with clinics.clinic(tmp_path_factory.mktemp("clinic"), free_ports(3), LINES) as found:
+    """The refractor's profile is this site's own: it states the chart that acuities are tested with."""
+    folder = tmp_path_factory.mktemp("clinic")
+    own = folder / "data" / "profiles" / "instruments"
+    own.mkdir(parents=True)
+    shipped = profiles.path_of("instruments", "nidek-rt").read_text(encoding="utf-8")
+    chart = '[chart]\noptotype = "LETTERS"\ndefinition = "Sloan letters"\n'
+    (own / "nidek-rt-chart.toml").write_text(f"{shipped}\n{chart}", encoding="utf-8")
+    with clinics.clinic(folder, free_ports(3), LINES) as found:
         yield found
 
 
@@ -54,10 +62,10 @@ def test_four_instruments_of_one_exam_arrive_at_the_pacs_value_by_value(clinic: 
     for each in printing:
         each.join()
     until(lambda: clinic.readings(step) == len(INSTRUMENTS), 20.0, "not every reading was kept")
-    assert number_of_objects(clinic, step) == 10
+    assert number_of_objects(clinic, step) == 12
     clinic.instruments["NT"].print(nidek.tonometer())
     until(lambda: "a reprint came" in clinic.events("NT"), 20.0, "the reprint was not recognised")
-    assert number_of_objects(clinic, step) == 10
+    assert number_of_objects(clinic, step) == 12
     exam.complete(clinic.spool, SystemClock(), step.exam_id)
 
     until(lambda: clinic.is_sent(step), 60.0, "not everything was delivered")
@@ -67,6 +75,7 @@ def test_four_instruments_of_one_exam_arrive_at_the_pacs_value_by_value(clinic: 
         "AR": 2,
         "KER": 2,
         "SRF": 2,
+        "VA": 2,
         "SR": 2,
     }
     for objects in found.values():
@@ -114,9 +123,13 @@ def check_values(found: dict[str, list[Dataset]]) -> None:
         ("Intraocular pressure of Eye", "Left", "13.0", "mm[Hg]"),
         ("Intraocular pressure of Eye", "Right", "18.7", "mm[Hg]"),
     ] in reports
-    refractor = next(report for report in reports if len(report) > 2)
-    assert ("Intraocular pressure of Eye", "Left", "16.5", "mm[Hg]") in refractor
-    assert ("Prescription Visual Acuity", "Left", "0.80", "1") in refractor
+    assert ("Intraocular pressure of Eye", "Left", "16.5", "mm[Hg]") in [one for report in reports for one in report]
+    acuities = {ds.VisualAcuityTypeCodeSequence[0].CodeMeaning: ds for ds in found["VA"]}
+    prescribed, habitual = acuities["Prescription Visual Acuity"], acuities["Habitual Visual Acuity"]
+    assert (prescribed.Optotype, prescribed.OptotypeDetailedDefinition) == ("LETTERS", "Sloan letters")
+    assert prescribed.VisualAcuityRightEyeSequence[0].DecimalVisualAcuity == 1.0
+    assert prescribed.VisualAcuityLeftEyeSequence[0].DecimalVisualAcuity == 0.8
+    assert habitual.VisualAcuityRightEyeSequence[0].DecimalVisualAcuity == 0.32
 
 
 @pytest.mark.timeout(120)
