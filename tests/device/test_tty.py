@@ -159,9 +159,12 @@ def test_a_line_without_modem_lines_is_never_held_and_always_ready(handshake: st
         assert heard_by(instrument, 40) == b"x" * 40
 
 
+SLOW_HALF_DUPLEX = SerialSettings(baud=150, duplex="half")
+"""A pause is four characters, 0.27 s: a busy machine makes none by chance."""
+
+
 def test_half_duplex_waits_for_a_pause_and_keeps_what_came_meanwhile() -> None:
-    settings = SerialSettings(baud=9600, duplex="half")
-    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, settings) as tty:
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, SLOW_HALF_DUPLEX) as tty:
         order: list[bytes] = []
 
         def talk() -> None:
@@ -181,7 +184,7 @@ def test_half_duplex_waits_for_a_pause_and_keeps_what_came_meanwhile() -> None:
 
 
 def test_half_duplex_gives_up_on_an_instrument_that_never_pauses() -> None:
-    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, SerialSettings(duplex="half")) as tty:
+    with SimulatedInstrument(baud=0) as instrument, Tty(instrument.path, SLOW_HALF_DUPLEX) as tty:
         stop = threading.Event()
 
         def talk() -> None:
